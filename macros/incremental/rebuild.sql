@@ -1,0 +1,227 @@
+{#-
+    The incremental strategy `rebuild`
+    ==================================
+
+    A watermark on event time misses late files, a load number on rows misses rows that went away, and delete+insert by
+    key leaves rows whose key is no longer produced. So a model of this strategy follows the ledger's changes:
+
+    1. `plan_rebuild` (pre-hook) writes into `state.rebuild_plan`, for each symbol, the earliest time touched by a change
+       the model has not worked in yet, less one step: the open interest of 00:00 belongs to the candle of 23:55.
+       On a first or full build it holds every symbol that was ever landed, from 1970 on.
+    2. The model joins `source('state', 'rebuild_plan')` and gives every row of these symbols from there on. Its text is
+       the same on a first, a full and an incremental build.
+    3. `get_incremental_rebuild_sql` deletes these symbols' rows from there on and inserts what the model gave.
+    4. `record_rebuild` (post-hook) writes down the number of the last change worked in, and the fingerprint.
+
+    All four happen in the model's own transaction: a killed run has done all of it or nothing.
+
+    The fingerprint is a hash of the model's compiled SQL (vars and macros are in it), of the views and seeds below it,
+    and of the fingerprints of incremental models below it. Where it differs from the one written down, the model is
+    built anew: see `should_full_refresh`.
+
+    A model below which stand other models of this strategy works in only what all of these have worked in, so building
+    one of them alone loses nothing.
+
+    What a model says in its config:
+
+        incremental_strategy: rebuild
+        meta.time_column      the column compared with rebuild_from
+        meta.changes_where    optional: a condition on `ops.ingestion_changes`, such as "market = 'um'"; the datasets
+                              follow from the sources below the model
+-#}
+
+{% macro is_rebuild_model() %}
+    {% do return(
+        model.resource_type == 'model'
+        and model.config.materialized == 'incremental'
+        and model.config.incremental_strategy == 'rebuild'
+    ) %}
+{% endmacro %}
+
+
+{#- Ids of everything below a node, in the order of first sight. Does not look below other models of this strategy if
+    `stop_at_rebuild`, but names them. -#}
+{% macro rebuild_ancestors(node, stop_at_rebuild, seen=none) %}
+    {%- set seen = [] if seen is none else seen -%}
+    {%- for id in node.depends_on.nodes -%}
+        {%- if id not in seen -%}
+            {%- do seen.append(id) -%}
+            {%- set parent = graph.nodes.get(id) -%}
+            {%- if parent and parent.resource_type == 'model'
+                and not (stop_at_rebuild and parent.config.incremental_strategy == 'rebuild') -%}
+                {%- do rebuild_ancestors(parent, stop_at_rebuild, seen) -%}
+            {%- endif -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- do return(seen) -%}
+{% endmacro %}
+
+
+{#- Datasets whose changes concern this model. -#}
+{% macro rebuild_datasets() %}
+    {%- set datasets = [] -%}
+    {%- for id in rebuild_ancestors(model, stop_at_rebuild=false) if id in graph.sources -%}
+        {%- set dataset = graph.sources[id].config.meta.get('dataset') -%}
+        {%- if dataset and dataset not in datasets -%}
+            {%- do datasets.append(dataset) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- do return(datasets | sort) -%}
+{% endmacro %}
+
+
+{#- Names of the nearest models of this strategy below this one. -#}
+{% macro rebuild_parents() %}
+    {%- set parents = [] -%}
+    {%- for id in rebuild_ancestors(model, stop_at_rebuild=true) -%}
+        {%- set parent = graph.nodes.get(id) -%}
+        {%- if parent and parent.config.get('incremental_strategy') == 'rebuild' -%}
+            {%- do parents.append(parent.name) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- do return(parents | sort) -%}
+{% endmacro %}
+
+
+{#- Hash of all that decides what this model computes, apart from the landed rows. -#}
+{% macro rebuild_fingerprint() %}
+    {%- set parts = [modules.re.sub('(?s)/\\* carried in \\*/.*?/\\* end carried in \\*/', '', compiled_code)] -%}
+    {%- for id in rebuild_ancestors(model, stop_at_rebuild=true) | sort -%}
+        {%- set parent = graph.nodes.get(id) -%}
+        {%- if not parent -%}
+            {#- a source: its rows are followed by their changes -#}
+        {%- elif parent.resource_type == 'seed' -%}
+            {%- do parts.append(id ~ parent.checksum.checksum) -%}
+        {%- elif parent.config.materialized == 'view' -%}
+            {%- do parts.append(id ~ view_definition(parent)) -%}
+        {%- elif parent.config.incremental_strategy == 'rebuild' -%}
+            {%- do parts.append(id ~ rebuild_state(parent.name).fingerprint) -%}
+        {%- elif parent.config.materialized != 'ephemeral' -%}
+            {%- do exceptions.raise_compiler_error(
+                model.name ~ ' rebuilds by changes, but ' ~ parent.name ~ ' below it is a plain '
+                ~ parent.config.materialized ~ ', whose changes nobody follows: make it a view or incremental too'
+            ) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- do return(local_md5(parts | join('\n'))) -%}
+{% endmacro %}
+
+
+{#- The SQL of a view as the database holds it. -#}
+{% macro view_definition(node) %}{{ return(adapter.dispatch('view_definition')(node)) }}{% endmacro %}
+
+{% macro duckdb__view_definition(node) %}
+    {%- set found = run_query(
+        "select sql from duckdb_views() where schema_name = '" ~ node.schema ~ "' and view_name = '" ~ node.alias ~ "'"
+        ~ " and database_name = current_database()"
+    ) -%}
+    {%- do return(found.rows[0][0] if found.rows else '') -%}
+{% endmacro %}
+
+
+{#- What is written down of a model: its last change and its fingerprint; 0 and '' where nothing is. -#}
+{% macro rebuild_state(name) %}
+    {%- set found = run_query(
+        "select change_id, fingerprint from state.incremental_models where model = '" ~ name ~ "'"
+    ) -%}
+    {%- if found.rows -%}
+        {%- do return({'change_id': found.rows[0][0] | int, 'fingerprint': found.rows[0][1]}) -%}
+    {%- endif -%}
+    {%- do return({'change_id': 0, 'fingerprint': ''}) -%}
+{% endmacro %}
+
+
+{#- Number of the last change that this run of the model can work in. -#}
+{% macro rebuild_up_to() %}
+    {%- set parents = rebuild_parents() -%}
+    {%- set query -%}
+        {%- if parents -%}
+            select
+                case when count(*) = {{ parents | length }} then min(change_id) else 0 end
+            from state.incremental_models
+            where model in ('{{ parents | join("', '") }}')
+        {%- else -%}
+            select coalesce(max(change_id), 0) from ops.ingestion_changes
+        {%- endif -%}
+    {%- endset -%}
+    {%- do return(run_query(query).rows[0][0] | int) -%}
+{% endmacro %}
+
+
+{% macro plan_rebuild() %}
+    {%- if execute and is_rebuild_model() -%}
+        {%- set whole = load_cached_relation(this) is none or should_full_refresh() -%}
+        {%- set since = -1 if whole else rebuild_state(this.name).change_id -%}
+        delete from state.rebuild_plan where model = '{{ this.name }}';
+
+        insert into state.rebuild_plan
+        select
+            '{{ this.name }}' as model,
+            symbol,
+            {% if whole -%}
+                timestamp '1970-01-01'
+            {%- else -%}
+                {{ candle_start('min(range_start)') }} - interval '5 minutes'
+            {%- endif %} as rebuild_from
+        from ops.ingestion_changes
+        where
+            change_id > {{ since }}
+            and change_id <= {{ rebuild_up_to() }}
+            and dataset in ('{{ rebuild_datasets() | join("', '") }}')
+            and ({{ model.config.meta.get('changes_where', 'true') }})
+        group by symbol;
+
+        set variable rebuild_floor = (
+            select coalesce(min(rebuild_from), timestamp 'infinity') from state.rebuild_plan
+            where model = '{{ this.name }}'
+        );
+    {%- endif -%}
+{% endmacro %}
+
+
+{#- The earliest time any symbol is rebuilt from, as a constant: a join with the plan alone would not let the engine
+    skip the blocks of years that nobody asked for. -#}
+{% macro rebuild_floor() %}{{ return(adapter.dispatch('rebuild_floor')()) }}{% endmacro %}
+
+{% macro duckdb__rebuild_floor() -%}
+    coalesce(getvariable('rebuild_floor'), timestamp '1970-01-01')
+{%- endmacro %}
+
+
+{% macro get_incremental_rebuild_sql(arg_dict) %}
+    {%- set target = arg_dict['target_relation'] -%}
+    {%- set columns = arg_dict['dest_columns'] | map(attribute='quoted') | join(', ') -%}
+    delete from {{ target }}
+    using state.rebuild_plan
+    where
+        rebuild_plan.model = '{{ this.name }}'
+        and {{ target }}.symbol = rebuild_plan.symbol
+        and {{ target }}.{{ model.config.meta['time_column'] }} >= rebuild_plan.rebuild_from;
+
+    insert into {{ target }} ({{ columns }})
+    select {{ columns }} from {{ arg_dict['temp_relation'] }};
+{% endmacro %}
+
+
+{% macro record_rebuild() %}
+    {%- if execute and is_rebuild_model() -%}
+        delete from state.incremental_models where model = '{{ this.name }}';
+
+        insert into state.incremental_models (model, change_id, fingerprint)
+        values ('{{ this.name }}', {{ rebuild_up_to() }}, '{{ rebuild_fingerprint() }}');
+
+        reset variable rebuild_floor;
+    {%- endif -%}
+{% endmacro %}
+
+
+{#- dbt's own macro, widened: a model of this strategy whose fingerprint has changed is built anew, as by
+    `--full-refresh`, so that new columns, vars and seeds reach its old rows. -#}
+{% macro should_full_refresh() %}
+    {%- set asked = config.get('full_refresh') -%}
+    {%- set asked = flags.FULL_REFRESH if asked is none else asked -%}
+    {%- if execute and not asked and is_rebuild_model() and compiled_code -%}
+        {%- do return(rebuild_state(this.name).fingerprint != rebuild_fingerprint()) -%}
+    {%- endif -%}
+    {%- do return(asked) -%}
+{% endmacro %}

@@ -1,0 +1,59 @@
+with
+
+files as (
+
+    select * from {{ source('ops', 'ingestion_files') }}
+    where status = 'loaded' and rows_loaded > 0
+
+),
+
+reach as (
+
+    select
+        *,
+        max(last_time) over (
+            partition by dataset, market, kline_type, symbol, interval
+            order by first_time, file_id
+            rows between unbounded preceding and 1 preceding
+        ) as latest_before,
+        lead(first_time) over (
+            partition by dataset, market, kline_type, symbol, interval
+            order by first_time, file_id
+        ) as next_first_time
+    from files
+
+),
+
+overlapping as (
+
+    select * from reach
+    where latest_before >= first_time or next_first_time <= last_time
+
+),
+
+ranked as (
+
+    select
+        file_id,
+        dataset,
+        market,
+        kline_type,
+        symbol,
+        interval,
+        first_time,
+        last_time,
+        path,
+        -- The file's number comes last and decides nothing: files alike up to there have the same content.
+        row_number() over (
+            partition by dataset, market, kline_type, symbol, interval
+            order by
+                case origin when 'archive' then 0 else 1 end,
+                period_end - period_start nulls last,
+                sha256,
+                file_id
+        ) as precedence
+    from overlapping
+
+)
+
+select * from ranked

@@ -1,0 +1,40 @@
+with
+
+source as (
+
+    {{ one_row_per_key(
+        source('raw_binance', 'binance_agg_trades'),
+        ['market', 'symbol', 'agg_trade_id']
+    ) }}
+
+),
+
+renamed as (
+
+    select
+        -- ids
+        'binance' as exchange,
+        market,
+        symbol,
+        agg_trade_id,
+        first_trade_id,
+        last_trade_id,
+
+        -- numbers
+        price,
+        quantity,
+
+        -- flags
+        is_buyer_maker,
+        is_best_match,
+
+        -- times
+        transact_time as traded_at,
+
+        -- origin
+        file_id
+    from source
+
+)
+
+select * from renamed

@@ -1,0 +1,33 @@
+with
+
+source as (
+
+    {{ one_row_per_key(
+        source('raw_binance', 'binance_funding_rates'),
+        ['market', 'symbol', 'calc_time']
+    ) }}
+
+),
+
+renamed as (
+
+    select
+        -- ids
+        'binance' as exchange,
+        market,
+        symbol,
+
+        -- numbers
+        last_funding_rate as funding_rate,
+        funding_interval_hours,
+
+        -- times
+        calc_time as funded_at,
+
+        -- origin
+        file_id
+    from source
+
+)
+
+select * from renamed

@@ -1,0 +1,44 @@
+with
+
+source as (
+
+    {{ one_row_per_key(
+        source('raw_binance', 'binance_liquidations'),
+        [
+            'market', 'symbol', 'time', 'side', 'order_type', 'time_in_force', 'original_quantity', 'price',
+            'average_price', 'order_status', 'last_fill_quantity', 'accumulated_fill_quantity',
+        ]
+    ) }}
+
+),
+
+renamed as (
+
+    select
+        -- ids
+        'binance' as exchange,
+        market,
+        symbol,
+        -- the order that closes a long is a sale
+        case side when 'SELL' then 'long' when 'BUY' then 'short' end as side,
+        order_type,
+        time_in_force,
+        order_status,
+
+        -- numbers
+        original_quantity,
+        price,
+        average_price,
+        last_fill_quantity,
+        accumulated_fill_quantity,
+
+        -- times
+        time as liquidated_at,
+
+        -- origin
+        file_id
+    from source
+
+)
+
+select * from renamed

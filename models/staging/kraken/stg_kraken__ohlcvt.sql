@@ -1,0 +1,44 @@
+with
+
+source as (
+
+    {{ one_row_per_key(
+        source('raw_kraken', 'kraken_ohlcvt'),
+        ['pair', 'interval_minutes', 'timestamp']
+    ) }}
+
+),
+
+renamed as (
+
+    select
+        -- ids
+        'kraken' as exchange,
+        'spot' as market,
+        pair as symbol,
+        -- Kraken names the lengths in minutes; ours are the archive's
+        case
+            when interval_minutes % 1440 = 0 then cast(cast(interval_minutes / 1440 as integer) as varchar) || 'd'
+            when interval_minutes % 60 = 0 then cast(cast(interval_minutes / 60 as integer) as varchar) || 'h'
+            else cast(interval_minutes as varchar) || 'm'
+        end as interval,
+
+        -- numbers
+        interval_minutes,
+        open,
+        high,
+        low,
+        close,
+        volume,
+        trades as trade_count,
+
+        -- times
+        timestamp as open_time,
+
+        -- origin
+        file_id
+    from source
+
+)
+
+select * from renamed

@@ -1,0 +1,58 @@
+{#-
+    Every step of a five-minute grid is there, from the start of the first landed file to the end of the last one, by
+    symbol. The grid comes from the ledger, not from the rows: a series that stopped, or is empty, fails too.
+
+    `time_column`: the rows' time. `dataset`: whose files make the grid.
+
+-#}
+{% test no_holes_on_grid(model, time_column, dataset) %}
+
+    with
+
+    periods as (
+
+        select
+            symbol,
+            period_start,
+            period_end
+        from {{ source('ops', 'ingestion_files') }}
+        where
+            status = 'loaded'
+            and dataset = '{{ dataset }}'
+            and market = 'um'
+            and coalesce(kline_type, 'last') = 'last'
+            and coalesce(interval, '5m') in ('1m', '5m')
+            and strpos(symbol, '_') = 0
+
+    ),
+
+    grid as (
+
+        select distinct
+            symbol,
+            {{ explode_steps('period_start', 'period_end') }} as slot
+        from periods
+
+    ),
+
+    failures as (
+
+        select
+            grid.symbol,
+            cast(grid.slot as date) as day,
+            min(grid.slot) as first_missing,
+            count(*) as missing,
+            'no row for a step of a landed file' as failure_type
+        from grid
+        left join {{ model }} as present
+            on
+                grid.symbol = present.symbol
+                and grid.slot = present.{{ time_column }}
+        where present.symbol is null
+        group by grid.symbol, cast(grid.slot as date)
+
+    )
+
+    select * from failures
+
+{% endtest %}
