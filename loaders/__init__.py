@@ -1,0 +1,1 @@
+"""Lands files of crypto-futures history in the warehouse that dbt models."""
