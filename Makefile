@@ -1,0 +1,34 @@
+# `make demo` shows the whole way on sample files, `make test` checks everything; both begin in a fresh clone.
+
+PYTHON := $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+SQL := $(foreach folder,models tests/dbt analyses,$(if $(shell find $(folder) -name '*.sql' 2>/dev/null),$(folder)))
+
+# dbt and its sqlfluff templater look for the profile here, and find dbt itself on the path.
+export DBT_PROFILES_DIR := $(CURDIR)
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: demo test clean
+
+demo: $(INSTALLED)
+	loaders demo
+
+# Linting renders the models and parsing reads the profile: neither must touch the user's warehouse.
+test: export LOADERS_WAREHOUSE := $(CURDIR)/target/test.duckdb
+test: $(INSTALLED)
+	@mkdir -p target
+	ruff check
+	ruff format --check
+	mypy
+	$(if $(SQL),sqlfluff lint $(SQL))
+	dbt parse --warn-error --no-partial-parse
+	pytest
+
+clean:
+	rm -rf .venv target
+
+$(INSTALLED): constraints.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
