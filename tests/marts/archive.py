@@ -1,0 +1,151 @@
+"""Small archive files for the tests of the models.
+
+What a file holds depends on nothing but its arguments, so a daily and a monthly file agree where they overlap and a
+re-publication differs only where a test says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+KLINE_HEADER = (
+    "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,taker_buy_quote_volume,ignore"
+)
+METRICS_HEADER = (
+    "create_time,symbol,sum_open_interest,sum_open_interest_value,count_toptrader_long_short_ratio,"
+    "sum_toptrader_long_short_ratio,count_long_short_ratio,sum_taker_long_short_vol_ratio"
+)
+TRADES_HEADER = "agg_trade_id,price,quantity,first_trade_id,last_trade_id,transact_time,is_buyer_maker"
+
+Keep = Callable[[datetime], bool]
+
+
+def day(text: str) -> datetime:
+    """Midnight UTC of a day written as 2026-06-28."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def milliseconds(time: datetime) -> int:
+    """Milliseconds since 1970."""
+    return int(time.timestamp() * 1000)
+
+
+def noise(*of: object) -> int:
+    """A number from 0 to 999 that depends on its arguments alone."""
+    return int(hashlib.sha256(repr(of).encode()).hexdigest()[:8], 16) % 1000
+
+
+def price_at(symbol: str, minute: datetime) -> Decimal:
+    """The traded price at the start of a minute: near 100, two decimals."""
+    return Decimal(9500 + noise(symbol, milliseconds(minute))) / 100
+
+
+def minute_candle(symbol: str, minute: datetime) -> tuple[Decimal, Decimal, Decimal, Decimal, Decimal]:
+    """Open, high, low, close and volume of a one-minute candle."""
+    opened, closed = price_at(symbol, minute), price_at(symbol, minute + timedelta(minutes=1))
+    volume = Decimal(1000 + noise("volume", symbol, milliseconds(minute))) / 1000
+    return (
+        opened,
+        max(opened, closed) + Decimal("0.50"),
+        min(opened, closed) - Decimal("0.50"),
+        closed,
+        volume,
+    )
+
+
+def candle(symbol: str, start: datetime, minutes: int) -> tuple[Decimal, Decimal, Decimal, Decimal, Decimal]:
+    """A candle of several minutes, made of its one-minute candles."""
+    parts = [minute_candle(symbol, start + timedelta(minutes=index)) for index in range(minutes)]
+    return (
+        parts[0][0],
+        max(part[1] for part in parts),
+        min(part[2] for part in parts),
+        parts[-1][3],
+        sum((part[4] for part in parts), Decimal(0)),
+    )
+
+
+def steps(start: datetime, end: datetime, minutes: int) -> Iterable[datetime]:
+    """Times from start (inclusive) to end (exclusive)."""
+    while start < end:
+        yield start
+        start += timedelta(minutes=minutes)
+
+
+def write(path: Path, lines: Iterable[str]) -> Path:
+    """Lines into a file, whose folders are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return path
+
+
+def period(text: str) -> tuple[datetime, datetime, str]:
+    """Start and end of a day (2026-06-28) or a month (2026-06), and the archive's word for its length."""
+    if len(text) == len("2026-06-28"):
+        return day(text), day(text) + timedelta(days=1), "daily"
+    start = day(f"{text}-01")
+    return start, (start + timedelta(days=32)).replace(day=1), "monthly"
+
+
+def klines(
+    root: Path,
+    symbol: str,
+    of: str,
+    interval: int = 5,
+    keep: Keep = lambda time: True,
+    market: str = "futures/um",
+    kind: str = "klines",
+    shift: Decimal = Decimal(0),
+) -> Path:
+    """A file of klines of a day or month, with header, for the rows that `keep` wants; `shift` moves every price."""
+    start, end, length = period(of)
+    lines = [KLINE_HEADER]
+    for time in filter(keep, steps(start, end, interval)):
+        opened, high, low, closed, volume = candle(symbol, time, interval)
+        prices = [str(price + shift) for price in (opened, high, low, closed)]
+        close_time = milliseconds(time + timedelta(minutes=interval)) - 1
+        quote, taker = volume * (high + low) / 2, volume / 2
+        lines.append(
+            f"{milliseconds(time)},{','.join(prices)},{volume},{close_time},{quote:.5f},{interval * 10},"
+            f"{taker:.4f},{quote / 2:.5f},0"
+        )
+    name = f"{symbol}-{interval}m-{of}.csv"
+    return write(root / "data" / market / length / kind / symbol / f"{interval}m" / name, lines)
+
+
+def open_interest_at(symbol: str, time: datetime) -> Decimal:
+    """Contracts open at an instant."""
+    return Decimal(100_000 + noise("open interest", symbol, milliseconds(time))) + Decimal("0.125")
+
+
+def metrics(root: Path, symbol: str, of: str, keep: Keep = lambda time: True, zero: Keep = lambda time: False) -> Path:
+    """A day of open-interest snapshots; `zero` says at which instants the exchange published 0."""
+    start, end, _ = period(of)
+    lines = [METRICS_HEADER]
+    for time in filter(keep, steps(start, end, 5)):
+        contracts = Decimal(0) if zero(time) else open_interest_at(symbol, time)
+        value = contracts * price_at(symbol, time)
+        lines.append(f"{time:%Y-%m-%d %H:%M:%S},{symbol},{contracts},{value},,,,")
+    return write(root / f"data/futures/um/daily/metrics/{symbol}/{symbol}-metrics-{of}.csv", lines)
+
+
+def agg_trades(root: Path, symbol: str, of: str, first_id: int, keep: Keep = lambda time: True) -> Path:
+    """A day of trades, one every ten seconds, numbered from `first_id`; `keep` leaves rows, not numbers, out."""
+    start, end, length = period(of)
+    lines = [TRADES_HEADER]
+    count = int((end - start).total_seconds()) // 10
+    for index in range(count):
+        time = start + timedelta(seconds=10 * index)
+        if not keep(time):
+            continue
+        price = Decimal(9500 + noise("trade", symbol, milliseconds(time))) / 100
+        maker = "true" if index % 3 else "false"
+        number = first_id + index
+        lines.append(
+            f"{number},{price},0.{noise(number):03d},{number * 2},{number * 2 + 1},{milliseconds(time)},{maker}"
+        )
+    return write(root / f"data/futures/um/{length}/aggTrades/{symbol}/{symbol}-aggTrades-{of}.csv", lines)

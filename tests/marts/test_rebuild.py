@@ -1,0 +1,154 @@
+"""Promise 3: any order, any split, the same tables.
+
+Each test lands a history in pieces, builds after them, and compares with one full build of a new warehouse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.marts import archive
+from tests.marts.conftest import Warehouse, another
+
+
+def assert_like_one_full_build(warehouse: Warehouse) -> None:
+    """The marts are what a new warehouse has that saw only the files as they are now."""
+    fresh = another(warehouse.folder / "fresh")
+    fresh.data.symlink_to(warehouse.data)
+    fresh.load()
+    fresh.build(command="run")
+    expected, found = fresh.marts(), warehouse.marts()
+    assert found.keys() == expected.keys()
+    assert expected["klines_5m"], "the comparison must not be one of empty tables"
+    for name, rows in expected.items():
+        assert found[name] == rows, name
+
+
+def first_days(data: Path) -> None:
+    """Two days of one symbol, from five-minute files."""
+    for of in ("2024-03-02", "2024-03-03"):
+        archive.klines(data, "AAAUSDT", of)
+        archive.metrics(data, "AAAUSDT", of)
+
+
+def late_days(data: Path) -> None:
+    """The day before, which arrives last: candles from one-minute files, snapshots with a hole."""
+    archive.klines(data, "AAAUSDT", "2024-03-01", interval=1)
+    archive.metrics(data, "AAAUSDT", "2024-03-01", keep=lambda time: not 600 <= time.hour * 60 + time.minute < 630)
+
+
+def second_symbol_years_later(data: Path) -> None:
+    """A symbol that appears long after the first."""
+    archive.klines(data, "BBBUSDT", "2027-01-01")
+    archive.metrics(data, "BBBUSDT", "2027-01-01")
+
+
+def old_symbol_after_a_young_one(data: Path) -> None:
+    """A symbol whose history lies long before what was built."""
+    archive.klines(data, "CCCUSDT", "2020-01-31")
+    archive.metrics(data, "CCCUSDT", "2020-01-31")
+
+
+def shrunken_file(data: Path) -> None:
+    """A day published again without an hour, and with other prices."""
+    archive.klines(data, "AAAUSDT", "2024-03-02", keep=lambda time: time.hour != 7)
+    archive.metrics(data, "AAAUSDT", "2024-03-02", keep=lambda time: time.hour != 9)
+
+
+def overlapping_month(data: Path) -> None:
+    """A month over the daily files, which disagrees with them and lacks some of their rows."""
+    archive.klines(
+        data,
+        "AAAUSDT",
+        "2024-03",
+        keep=lambda time: time.day < 6 and time.hour != 5,
+        shift=archive.Decimal("1.00"),
+    )
+
+
+def trades_of_a_day(data: Path) -> None:
+    """Trades of a day without candles; one is missing at noon."""
+    noon = archive.day("2024-03-04") + timedelta(hours=12)
+    archive.agg_trades(data, "AAAUSDT", "2024-03-04", first_id=1000, keep=lambda time: time != noon)
+
+
+def trades_of_the_day_before(data: Path) -> None:
+    """Trades that join the ones above without a hole."""
+    archive.agg_trades(data, "AAAUSDT", "2024-03-03", first_id=1000 - 8640)
+
+
+Step = Callable[[Path], None]
+
+
+@pytest.mark.parametrize(
+    "batches",
+    [
+        pytest.param([[first_days], [late_days]], id="a day that arrives late"),
+        pytest.param([[first_days], [shrunken_file]], id="a file published again with fewer rows"),
+        pytest.param([[], [first_days]], id="an empty table built first"),
+        pytest.param(
+            [[first_days], [second_symbol_years_later], [old_symbol_after_a_young_one]],
+            id="a second symbol years later, a third one years before",
+        ),
+        pytest.param(
+            [[trades_of_a_day], [overlapping_month], [first_days, trades_of_the_day_before], [shrunken_file]],
+            id="trades, then a month, then its days, then a re-publication",
+        ),
+    ],
+)
+def test_any_order_and_split_gives_the_same_marts(warehouse: Warehouse, batches: list[list[Step]]) -> None:
+    for batch in batches:
+        for step in batch:
+            step(warehouse.data)
+        warehouse.load()
+        warehouse.build(command="run")
+    assert_like_one_full_build(warehouse)
+
+
+def test_a_second_build_changes_nothing_and_works_on_nothing(warehouse: Warehouse) -> None:
+    first_days(warehouse.data)
+    warehouse.load()
+    warehouse.build()
+    before = warehouse.marts()
+    warehouse.build()
+    assert warehouse.marts() == before
+    assert warehouse.query("select * from state.rebuild_plan") == []
+
+
+def test_only_the_touched_suffix_is_planned(warehouse: Warehouse) -> None:
+    first_days(warehouse.data)
+    second_symbol_years_later(warehouse.data)
+    warehouse.load()
+    warehouse.build(command="run")
+    archive.klines(warehouse.data, "AAAUSDT", "2024-03-03", keep=lambda time: time.hour != 7)
+    warehouse.load()
+    warehouse.build(command="run")
+    planned = warehouse.query("select symbol, rebuild_from from state.rebuild_plan where model = 'klines_5m'")
+    assert planned == [("AAAUSDT", (archive.day("2024-03-03") - timedelta(minutes=5)).replace(tzinfo=None))]
+
+
+def test_a_model_alone_does_not_run_ahead_of_the_models_below_it(warehouse: Warehouse) -> None:
+    first_days(warehouse.data)
+    warehouse.load()
+    warehouse.build(command="run")
+    late_days(warehouse.data)
+    warehouse.load()
+    warehouse.build("--select", "candles_with_side", command="run")
+    warehouse.build(command="run")
+    assert_like_one_full_build(warehouse)
+
+
+def test_a_symbol_that_was_forgotten_leaves_every_mart(warehouse: Warehouse) -> None:
+    first_days(warehouse.data)
+    second_symbol_years_later(warehouse.data)
+    warehouse.load()
+    warehouse.build(command="run")
+    warehouse.run("loaders", "forget", "--symbol", "BBBUSDT")
+    for path in warehouse.data.rglob("BBBUSDT*.csv"):
+        path.unlink()
+    warehouse.build(command="run")
+    assert_like_one_full_build(warehouse)
