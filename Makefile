@@ -5,8 +5,9 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 SQL := $(foreach folder,models tests/dbt analyses,$(if $(shell find $(folder) -name '*.sql' 2>/dev/null),$(folder)))
 
-# dbt and its sqlfluff templater look for the profile here, and find dbt itself on the path.
-export DBT_PROFILES_DIR := $(CURDIR)
+# sqlfluff's templater and dbt read the profile; neither must touch the user's warehouse.
+ASIDE := LOADERS_WAREHOUSE=target/aside.duckdb
+
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: demo test clean
@@ -14,15 +15,13 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 demo: $(INSTALLED)
 	loaders demo
 
-# Linting renders the models and parsing reads the profile: neither must touch the user's warehouse.
-test: export LOADERS_WAREHOUSE := $(CURDIR)/target/test.duckdb
 test: $(INSTALLED)
 	@mkdir -p target
 	ruff check
 	ruff format --check
 	mypy
-	$(if $(SQL),sqlfluff lint $(SQL))
-	dbt parse --warn-error --no-partial-parse
+	$(if $(SQL),$(ASIDE) sqlfluff lint $(SQL))
+	$(ASIDE) dbt parse --warn-error --no-partial-parse
 	pytest
 
 clean:
