@@ -36,8 +36,7 @@ SPOT, SPOT_DAY = "BTCUSDT", DAYS[1]
 SPOT_DISCOUNT = 1834  # in cents: spot prices are recognisably not those of the perpetual
 
 KLINE_COLUMNS = (
-    "open_time,open,high,low,close,volume,close_time,quote_volume,count,"
-    "taker_buy_volume,taker_buy_quote_volume,ignore"
+    "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,taker_buy_quote_volume,ignore"
 )
 TRADE_COLUMNS = "agg_trade_id,price,quantity,first_trade_id,last_trade_id,transact_time,is_buyer_maker"
 METRIC_COLUMNS = (
@@ -175,8 +174,7 @@ def _files(instrument: Instrument) -> Iterator[tuple[PurePosixPath, bytes]]:
     symbol = instrument.symbol
     by_minute = _walk(instrument)
     minutes = [
-        Candle.of_trades(_start_ms(DAYS[0]) + number * MINUTE_MS, trades)
-        for number, trades in enumerate(by_minute)
+        Candle.of_trades(_start_ms(DAYS[0]) + number * MINUTE_MS, trades) for number, trades in enumerate(by_minute)
     ]
     steps = [Candle.of_candles(minutes[first : first + 5]) for first in range(0, len(minutes), 5)]
     marks = _mark_prices(instrument, steps)
@@ -203,9 +201,7 @@ def _files(instrument: Instrument) -> Iterator[tuple[PurePosixPath, bytes]]:
             yield _file(UM / "daily/markPriceKlines" / symbol / "5m" / name, KLINE_COLUMNS, rows)
 
         if (symbol, day) == (TRADED, TRADED_DAY):
-            begin, end = (
-                (day - DAYS[0]).days * 1440 + hour * 60 for hour in (TRADED_HOURS.start, TRADED_HOURS.stop)
-            )
+            begin, end = ((day - DAYS[0]).days * 1440 + hour * 60 for hour in (TRADED_HOURS.start, TRADED_HOURS.stop))
             rows = [_trade_row(instrument, trade) for trades in by_minute[begin:end] for trade in trades]
             name = f"{symbol}-aggTrades-{day}"
             yield _file(UM / "daily/aggTrades" / symbol / name, TRADE_COLUMNS, rows)
@@ -276,9 +272,7 @@ def _metric_rows(instrument: Instrument, steps: Sequence[Candle], marks: dict[in
         if number * 5 % SWING_MINUTES == 0:
             lean = _below(rng, 801) - 400
         value = contracts * marks[candle.open_time]
-        ratios = (
-            "" if _below(rng, 40) == 0 else _decimal(60_000_000 + _below(rng, 10**8), 8) for _ in range(4)
-        )
+        ratios = ("" if _below(rng, 40) == 0 else _decimal(60_000_000 + _below(rng, 10**8), 8) for _ in range(4))
         rows.append(
             f"{datetime.fromtimestamp(candle.open_time // 1000, UTC):%Y-%m-%d %H:%M:%S},{instrument.symbol},"
             f"{_decimal(contracts, instrument.quantity_decimals, METRIC_DECIMALS)},"

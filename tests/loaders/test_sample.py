@@ -115,9 +115,7 @@ def test_a_second_run_touches_nothing_but_what_was_changed(tmp_path: Path) -> No
     changed = written[0].stat().st_mtime_ns
     time.sleep(0.01)
     assert write_archive(tmp_path) == written
-    assert {path: path.stat().st_mtime_ns for path in written[1:]} == {
-        path: before[path] for path in written[1:]
-    }
+    assert {path: path.stat().st_mtime_ns for path in written[1:]} == {path: before[path] for path in written[1:]}
     assert written[0].read_bytes() == content
     assert written[0].stat().st_mtime_ns != changed
 
@@ -130,9 +128,7 @@ def test_it_takes_less_than_three_seconds(tmp_path: Path) -> None:
 
 def test_only_the_named_files_lack_a_header(archive: Path) -> None:
     headerless = {
-        str(path.relative_to(archive))
-        for path in archive.rglob("*.csv")
-        if path.read_text().split(",", 1)[0].isdigit()
+        str(path.relative_to(archive)) for path in archive.rglob("*.csv") if path.read_text().split(",", 1)[0].isdigit()
     }
     assert headerless == HEADERLESS
 
@@ -241,8 +237,7 @@ def test_metrics_hold_288_instants_a_day_but_for_the_known_holes(archive: Path, 
     for day in DAYS:
         grid = [f"{day} {hour:02d}:{minute:02d}:00" for hour in range(24) for minute in range(0, 60, 5)]
         found = [
-            row["create_time"]
-            for row in rows(archive / f"{UM}/daily/metrics/{symbol}/{symbol}-metrics-{day}.csv")
+            row["create_time"] for row in rows(archive / f"{UM}/daily/metrics/{symbol}/{symbol}-metrics-{day}.csv")
         ]
         assert len(found) == len(set(found))
         assert set(found) <= set(grid)
@@ -252,19 +247,11 @@ def test_metrics_hold_288_instants_a_day_but_for_the_known_holes(archive: Path, 
 
 
 @pytest.mark.parametrize("symbol", SYMBOLS)
-def test_metrics_have_some_blank_ratios_and_open_interest_that_rises_and_falls(
-    archive: Path, symbol: str
-) -> None:
-    found = [
-        row
-        for day in DAYS
-        for row in rows(archive / f"{UM}/daily/metrics/{symbol}/{symbol}-metrics-{day}.csv")
-    ]
+def test_metrics_have_some_blank_ratios_and_open_interest_that_rises_and_falls(archive: Path, symbol: str) -> None:
+    found = [row for day in DAYS for row in rows(archive / f"{UM}/daily/metrics/{symbol}/{symbol}-metrics-{day}.csv")]
     blank = sum(row[column] == "" for row in found for column in row if column.endswith("_ratio"))
     assert 20 < blank < 200
-    contracts = [
-        Decimal(row["sum_open_interest"]) for row in sorted(found, key=lambda row: row["create_time"])
-    ]
+    contracts = [Decimal(row["sum_open_interest"]) for row in sorted(found, key=lambda row: row["create_time"])]
     changes = [after - before for before, after in pairwise(contracts)]
     assert sum(change > 0 for change in changes) > 200
     assert sum(change < 0 for change in changes) > 200
@@ -315,15 +302,12 @@ def test_spot_candles_are_in_microseconds_and_differ_from_those_of_the_perpetual
 
 
 @pytest.mark.parametrize(("symbol", "hours"), [("BTCUSDT", 8), ("ETHUSDT", 8), ("DEMOUSDT", 4)])
-def test_funding_comes_every_few_hours_up_to_some_milliseconds_late(
-    archive: Path, symbol: str, hours: int
-) -> None:
+def test_funding_comes_every_few_hours_up_to_some_milliseconds_late(archive: Path, symbol: str, hours: int) -> None:
     found = rows(archive / f"{UM}/monthly/fundingRate/{symbol}/{symbol}-fundingRate-2026-06.csv")
     assert list(found[0]) == ["calc_time", "funding_interval_hours", "last_funding_rate"]
     assert len(found) == 72 // hours
     late = [
-        int(row["calc_time"]) - milliseconds(DAYS[0]) - number * hours * 3_600_000
-        for number, row in enumerate(found)
+        int(row["calc_time"]) - milliseconds(DAYS[0]) - number * hours * 3_600_000 for number, row in enumerate(found)
     ]
     assert all(0 <= value < 100 for value in late)
     assert any(late)
