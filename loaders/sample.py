@@ -1,7 +1,7 @@
 """The demo's archive: three days of three symbols, as the Binance archive would publish them.
 
-Every candle is made of trades: a seeded walk draws the trades of each minute, minutes are summed from trades
-and five minutes from minutes, so that what is written agrees to the last digit. Prices, quantities and their
+Every candle is made of trades: a seeded walk draws the trades of each minute, and candles of one and of five
+minutes are sums of them, so that what is written agrees to the last digit. Prices, quantities and their
 products are integers in the smallest unit that the exchange shows. Neither clock nor global random state is
 read, hence the same bytes on every run; a file that already holds them is not touched.
 
@@ -16,6 +16,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, Self
 
@@ -49,14 +50,8 @@ UM = PurePosixPath("data/futures/um")
 MINUTE_MS = 60_000
 STEP_MS = 5 * MINUTE_MS
 SWING_MINUTES = 240
-SWINGS = (
-    -22,
-    -13,
-    -5,
-    7,
-    11,
-    22,
-)  # a day's moves in thousandths of the price, in an order drawn anew each day
+# A day's moves, in thousandths of the price; their order is drawn anew each day.
+SWINGS = (-22, -13, -5, 7, 11, 22)
 MARK_DECIMALS = 8
 METRIC_DECIMALS = 16
 
@@ -89,6 +84,7 @@ class Instrument:
 
 
 INSTRUMENTS = (
+    # symbol, price and quantity decimals, tick, first price, jitter, liveliness, quantity, open interest, id, hours
     Instrument("BTCUSDT", 2, 3, 10, 600_000, 130, 1, 2_000, 102_943_397, 7_000_000_001, 8),
     Instrument("ETHUSDT", 2, 3, 1, 240_000, 70, 1, 30_000, 1_912_345_678, 6_000_000_001, 8),
     Instrument("DEMOUSDT", 7, 0, 1, 123_400, 70, 2, 400_000, 12_345_678_901, 50_000_001, 4),
@@ -139,22 +135,6 @@ class Candle(NamedTuple):
             sum(trade.price * trade.quantity for trade in bought),
         )
 
-    @classmethod
-    def of_candles(cls, candles: Sequence[Self]) -> Self:
-        """Sums up shorter candles that follow one another."""
-        return cls(
-            candles[0].open_time,
-            candles[0].open,
-            max(candle.high for candle in candles),
-            min(candle.low for candle in candles),
-            candles[-1].close,
-            sum(candle.volume for candle in candles),
-            sum(candle.quote_volume for candle in candles),
-            sum(candle.trade_count for candle in candles),
-            sum(candle.taker_buy_volume for candle in candles),
-            sum(candle.taker_buy_quote_volume for candle in candles),
-        )
-
 
 def write_archive(target: Path) -> list[Path]:
     """Writes the sample below `target`, in the archive's folders, and returns its files in a fixed order.
@@ -173,10 +153,7 @@ def write_archive(target: Path) -> list[Path]:
 def _files(instrument: Instrument) -> Iterator[tuple[PurePosixPath, bytes]]:
     symbol = instrument.symbol
     by_minute = _walk(instrument)
-    minutes = [
-        Candle.of_trades(_start_ms(DAYS[0]) + number * MINUTE_MS, trades) for number, trades in enumerate(by_minute)
-    ]
-    steps = [Candle.of_candles(minutes[first : first + 5]) for first in range(0, len(minutes), 5)]
+    minutes, steps = _candles(by_minute, 1), _candles(by_minute, 5)
     marks = _mark_prices(instrument, steps)
     metrics = _metric_rows(instrument, steps, marks)
 
@@ -252,6 +229,14 @@ def _walk(instrument: Instrument) -> list[list[Trade]]:
             trade_id += singles
         by_minute.append(trades)
     return by_minute
+
+
+def _candles(by_minute: Sequence[Sequence[Trade]], length: int) -> list[Candle]:
+    """Candles of `length` minutes over the whole walk."""
+    return [
+        Candle.of_trades(_start_ms(DAYS[0]) + first * MINUTE_MS, list(chain(*by_minute[first : first + length])))
+        for first in range(0, len(by_minute), length)
+    ]
 
 
 def _mark_prices(instrument: Instrument, steps: Sequence[Candle]) -> dict[int, int]:
