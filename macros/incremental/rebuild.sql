@@ -26,8 +26,13 @@
 
         incremental_strategy: rebuild
         meta.time_column      the column compared with rebuild_from
+        meta.rebuild_also     optional: which rows before rebuild_from the model gives anew too, as a condition on its
+                              columns and rebuild_from, such as "ended_at >= rebuild_from"
         meta.changes_where    optional: a condition on `ops.ingestion_changes`, such as "market = 'um'"; the datasets
                               follow from the sources below the model
+
+    A change can reach back of itself, as where it turns the label of earlier snapshots. A view with `meta.rebuild_reach`
+    (symbol, reaches_back_to, up_to) says so: for the models above it, a change within the range counts from its start.
 -#}
 
 {% macro is_rebuild_model() %}
@@ -80,6 +85,18 @@
         {%- endif -%}
     {%- endfor -%}
     {%- do return(parents | sort) -%}
+{% endmacro %}
+
+
+{#- Relations below this model that say how far back of itself a change can reach: meta.rebuild_reach. -#}
+{% macro rebuild_reaches() %}
+    {%- set reaches = [] -%}
+    {%- for id in rebuild_ancestors(model, stop_at_rebuild=false) if id in graph.nodes -%}
+        {%- if graph.nodes[id].config.get('meta', {}).get('rebuild_reach') -%}
+            {%- do reaches.append(graph.nodes[id].relation_name) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- do return(reaches) -%}
 {% endmacro %}
 
 
@@ -171,6 +188,17 @@
             and ({{ model.config.meta.get('changes_where', 'true') }})
         group by symbol;
 
+        {% for reach in rebuild_reaches() -%}
+            update state.rebuild_plan
+            set rebuild_from = reach.reaches_back_to
+            from {{ reach }} as reach
+            where
+                rebuild_plan.model = '{{ this.name }}'
+                and rebuild_plan.symbol = reach.symbol
+                and rebuild_plan.rebuild_from > reach.reaches_back_to
+                and rebuild_plan.rebuild_from <= reach.up_to;
+        {%- endfor %}
+
         set variable rebuild_floor = (
             select coalesce(min(rebuild_from), timestamp 'infinity') from state.rebuild_plan
             where model = '{{ this.name }}'
@@ -196,7 +224,12 @@
     where
         rebuild_plan.model = '{{ this.name }}'
         and {{ target }}.symbol = rebuild_plan.symbol
-        and {{ target }}.{{ model.config.meta['time_column'] }} >= rebuild_plan.rebuild_from;
+        and (
+            {{ target }}.{{ model.config.meta['time_column'] }} >= rebuild_plan.rebuild_from
+            {%- if model.config.meta.get('rebuild_also') %}
+            or ({{ model.config.meta['rebuild_also'] }})
+            {%- endif %}
+        );
 
     insert into {{ target }} ({{ columns }})
     select {{ columns }} from {{ arg_dict['temp_relation'] }};

@@ -1,6 +1,6 @@
 {#-
     Where each level ends: the first step of its symbol at which it is crossed, or shrunk below a thousandth. Gives CTEs;
-    the last of them, `first_endings`, has the levels' columns and `position`, NULL where a level still stands.
+    the last of them, `first_endings`, has `columns`, side, liquidation_price and `position`, NULL where a level still stands.
 
     A range join ("later steps with low <= price") explodes. Instead the steps are gathered into aligned blocks of
     1, 2, 4, ... 2^23 with their lowest low, highest high and last share, and every level climbs from its first step: at
@@ -116,7 +116,7 @@ descended_{{ k }} as (
 first_endings as (
 
     select
-        {%- for column in columns %}
+        {%- for column in columns + ['side', 'liquidation_price'] %}
         {{ column }},
         {%- endfor %}
         case when size is not null then position end as position

@@ -1,0 +1,179 @@
+with
+
+brackets as (
+
+    select * from {{ ref('margin_brackets') }}
+
+),
+
+weights as (
+
+    select * from {{ ref('leverage_weights') }}
+
+),
+
+sides as (
+
+    select 'long' as side
+    union all
+    select 'short' as side
+
+),
+
+sets as (
+
+    select
+        symbol,
+        valid_from as set_valid_from,
+        row_number() over (partition by symbol order by valid_from) as set_number,
+        lead(valid_from) over (partition by symbol order by valid_from) as next_valid_from
+    from brackets
+    group by symbol, valid_from
+
+),
+
+-- Before its first known set, a symbol is taken to have had that set already.
+periods as (
+
+    select
+        symbol,
+        set_valid_from,
+        case when set_number = 1 then timestamp '0001-01-01' else cast(set_valid_from as timestamp) end as valid_from,
+        coalesce(cast(next_valid_from as timestamp), timestamp '9999-12-31') as valid_until
+    from sets
+
+),
+
+positions as (
+
+    select
+        symbol,
+        valid_from as set_valid_from,
+        max_leverage,
+        cast({{ var('assumed_position_notional_usd') }} as decimal(18, 4)) as notional
+    from brackets
+    where
+        notional_floor < {{ var('assumed_position_notional_usd') }}
+        and notional_cap >= {{ var('assumed_position_notional_usd') }}
+
+),
+
+allowed as (
+
+    select
+        positions.symbol,
+        positions.set_valid_from,
+        positions.notional,
+        weights.leverage,
+        weights.weight
+    from positions
+    inner join weights
+        on weights.leverage <= positions.max_leverage
+
+),
+
+-- Isolated margin: what is left at the liquidation price is just the maintenance margin of the bracket that holds there.
+-- Fractions of two exact decimals, so that each division rounds once.
+bracket_factors as (
+
+    select
+        allowed.symbol,
+        allowed.set_valid_from,
+        allowed.leverage,
+        allowed.weight,
+        sides.side,
+        case sides.side
+            when 'long'
+                then
+                    cast(
+                        allowed.notional * allowed.leverage - allowed.notional - brackets.cum * allowed.leverage as double
+                    )
+                    / cast(allowed.notional * allowed.leverage * (1 - brackets.maintenance_margin_rate) as double)
+            else
+                cast(allowed.notional * allowed.leverage + allowed.notional + brackets.cum * allowed.leverage as double)
+                / cast(allowed.notional * allowed.leverage * (1 + brackets.maintenance_margin_rate) as double)
+        end as price_factor
+    from allowed
+    inner join brackets
+        on
+            allowed.symbol = brackets.symbol
+            and allowed.set_valid_from = brackets.valid_from
+    cross join sides
+
+),
+
+-- The bracket is that of the notional at the liquidation price. Maintenance margin is convex in the notional, so it is
+-- the one that liquidates first.
+factors as (
+
+    select
+        symbol,
+        set_valid_from,
+        side,
+        leverage,
+        weight,
+        cast(case side when 'long' then max(price_factor) else min(price_factor) end as decimal(18, 15)) as price_factor
+    from bracket_factors
+    group by symbol, set_valid_from, side, leverage, weight
+
+),
+
+usable as (
+
+    select * from factors
+    where
+        (side = 'long' and price_factor < 1)
+        or (side = 'short' and price_factor > 1)
+
+),
+
+-- Differences of rounded running sums: shares that sum to 1 exactly.
+running_shares as (
+
+    select
+        *,
+        cast(
+            cast(sum(weight) over (partition by symbol, set_valid_from, side order by leverage) as double)
+            / cast(sum(weight) over (partition by symbol, set_valid_from, side) as double) as decimal(18, 14)
+        ) as running_share
+    from usable
+
+),
+
+shares as (
+
+    select
+        symbol,
+        set_valid_from,
+        side,
+        leverage,
+        price_factor,
+        cast(
+            running_share
+            - coalesce(
+                lag(running_share) over (partition by symbol, set_valid_from, side order by leverage), 0
+            ) as decimal(18, 14)
+        ) as quantity_share
+    from running_shares
+
+),
+
+dated as (
+
+    select
+        shares.symbol,
+        periods.valid_from,
+        periods.valid_until,
+        shares.side,
+        shares.leverage,
+        shares.price_factor,
+        shares.quantity_share
+    from shares
+    inner join periods
+        on
+            shares.symbol = periods.symbol
+            and shares.set_valid_from = periods.set_valid_from
+
+)
+
+select * from dated

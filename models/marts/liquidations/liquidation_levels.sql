@@ -1,0 +1,258 @@
+{%- set entry_price = var('liquidation_entry_price') -%}
+{%- if entry_price not in ('close', 'vwap') -%}
+    {%- do exceptions.raise_compiler_error(
+        "The var liquidation_entry_price is '" ~ entry_price ~ "'; it can be close or vwap"
+    ) -%}
+{%- endif %}
+
+with
+
+rebuild_plan as (
+
+    select * from {{ source('state', 'rebuild_plan') }}
+    where model = 'liquidation_levels'
+
+),
+
+symbol_numbers as (
+
+    select
+        symbol,
+        rebuild_from,
+        row_number() over (order by symbol) as symbol_number
+    from rebuild_plan
+
+),
+
+openings as (
+
+    select
+        candles.symbol,
+        candles.inferred_side as side,
+        candles.open_time + interval '5 minutes' as opened_at,
+        {% if entry_price == 'vwap' -%}
+            cast(
+                case
+                    when candles.volume > 0 and candles.quote_volume > 0
+                        then cast(candles.quote_volume as double) / cast(candles.volume as double)
+                    else cast(candles.close as double)
+                end as decimal(18, 8)
+            )
+        {%- else -%}
+            candles.close
+        {%- endif %} as entry_price,
+        cast(candles.oi_delta as decimal(28, 10)) as opened_quantity
+    from {{ ref('candles_with_side') }} as candles
+    inner join rebuild_plan
+        on
+            candles.symbol = rebuild_plan.symbol
+            and candles.open_time >= rebuild_plan.rebuild_from - interval '5 minutes'
+    where
+        candles.position_event in ('long_open', 'short_open')
+        and candles.open_time >= {{ rebuild_floor() }} - interval '5 minutes'
+
+),
+
+timeline as (
+
+    select
+        timeline.symbol,
+        timeline.step_at,
+        timeline.low,
+        timeline.high,
+        timeline.log_share,
+        timeline.log_share_total,
+        symbol_numbers.symbol_number * 16777216 + {{ five_minute_number('timeline.step_at') }} as position
+    from {{ ref('int_liquidation_timeline') }} as timeline
+    inner join symbol_numbers
+        on
+            timeline.symbol = symbol_numbers.symbol
+            and timeline.step_at >= symbol_numbers.rebuild_from
+    where timeline.step_at >= {{ rebuild_floor() }}
+
+),
+
+price_factors as (
+
+    select * from {{ ref('int_liquidation_price_factors') }}
+
+),
+
+bracket_symbols as (
+
+    select distinct symbol from {{ ref('margin_brackets') }}
+
+),
+
+symbol_settings as (
+
+    select * from {{ ref('symbols') }}
+
+),
+
+symbols as (
+
+    select
+        symbol_numbers.symbol,
+        coalesce(bracket_symbols.symbol, 'DEFAULT') as bracket_symbol,
+        symbol_settings.price_bin_width
+    from symbol_numbers
+    left join bracket_symbols
+        on symbol_numbers.symbol = bracket_symbols.symbol
+    left join symbol_settings
+        on symbol_numbers.symbol = symbol_settings.symbol
+
+),
+
+-- One level for each leverage the bracket allows.
+opened as (
+
+    select
+        openings.symbol,
+        openings.side,
+        price_factors.leverage,
+        openings.opened_at,
+        openings.entry_price,
+        cast(openings.entry_price * price_factors.price_factor as decimal(18, 8)) as liquidation_price,
+        cast(openings.opened_quantity * price_factors.quantity_share as decimal(28, 10)) as quantity,
+        timeline.log_share_total as log_share_at_open,
+        symbols.price_bin_width
+    from openings
+    inner join symbols
+        on openings.symbol = symbols.symbol
+    inner join price_factors
+        on
+            symbols.bracket_symbol = price_factors.symbol
+            and openings.side = price_factors.side
+            and openings.opened_at >= price_factors.valid_from
+            and openings.opened_at < price_factors.valid_until
+    inner join timeline
+        on
+            openings.symbol = timeline.symbol
+            and openings.opened_at = timeline.step_at
+
+),
+
+new_levels as (
+
+    select
+        symbol,
+        side,
+        leverage,
+        opened_at,
+        entry_price,
+        liquidation_price,
+        {{ price_bin('liquidation_price', 'price_bin_width') }} as price_bin,
+        quantity,
+        cast(quantity * entry_price as decimal(28, 8)) as volume_usd,
+        log_share_at_open
+    from opened
+
+),
+
+-- Older levels that still stood when the rebuilt time begins: they end anew, the rest of them stays as it was.
+carried_in as (
+
+    /* carried in */
+    {% if is_incremental() %}
+        select
+            levels.symbol,
+            levels.side,
+            levels.leverage,
+            levels.opened_at,
+            levels.entry_price,
+            levels.liquidation_price,
+            levels.price_bin,
+            levels.quantity,
+            levels.volume_usd,
+            levels.log_share_at_open
+        from {{ this }} as levels
+        inner join rebuild_plan
+            on
+                levels.symbol = rebuild_plan.symbol
+                and levels.opened_at < rebuild_plan.rebuild_from
+        where
+            coalesce(levels.liquidated_at, levels.closed_at) is null
+            or coalesce(levels.liquidated_at, levels.closed_at) >= rebuild_plan.rebuild_from
+    {% else %}
+        select * from new_levels
+        where false
+    {% endif %}
+    /* end carried in */
+
+),
+
+levels as (
+
+    select * from new_levels
+    union all
+    select * from carried_in
+
+),
+
+searching as (
+
+    select
+        levels.*,
+        cast(levels.log_share_at_open + {{ log_closed_share() }} as decimal(38, 18)) as closing_log_share,
+        symbol_numbers.symbol_number * 16777216
+        + {{ five_minute_number("greatest(levels.opened_at + interval '5 minutes', symbol_numbers.rebuild_from)") }}
+            as position
+    from levels
+    inner join symbol_numbers
+        on levels.symbol = symbol_numbers.symbol
+
+),
+
+{{ first_endings(
+    'searching',
+    'timeline',
+    ['symbol', 'leverage', 'opened_at', 'entry_price', 'price_bin', 'quantity', 'volume_usd', 'log_share_at_open']
+) }},
+
+endings as (
+
+    select
+        levels.*,
+        timeline.step_at as ended_at,
+        coalesce(
+            case
+                when levels.side = 'long' then timeline.low <= levels.liquidation_price
+                else timeline.high >= levels.liquidation_price
+            end, false
+        ) as is_liquidated,
+        timeline.log_share_total - timeline.log_share as log_share_before
+    from first_endings as levels
+    left join timeline
+        on levels.position = timeline.position
+
+),
+
+-- Within a candle first the price crosses, then the fall of open interest shrinks what is left.
+lives as (
+
+    select
+        symbol,
+        side,
+        leverage,
+        opened_at,
+        entry_price,
+        liquidation_price,
+        price_bin,
+        quantity,
+        volume_usd,
+        case when is_liquidated then ended_at end as liquidated_at,
+        case
+            when is_liquidated
+                then
+                    cast(
+                        volume_usd * {{ remaining_share('log_share_before', 'log_share_at_open') }} as decimal(28, 8)
+                    )
+        end as liquidated_volume_usd,
+        case when not is_liquidated then ended_at end as closed_at,
+        log_share_at_open
+    from endings
+
+)
+
+select * from lives

@@ -1,0 +1,105 @@
+with
+
+levels as (
+
+    select * from {{ ref('liquidation_levels') }}
+
+),
+
+last_candles as (
+
+    select
+        symbol,
+        max(open_time) + interval '5 minutes' as as_of,
+        max_by(close, open_time) as last_price
+    from {{ ref('candles_with_side') }}
+    group by symbol
+
+),
+
+-- The sum of logarithms only falls, so the lowest is the last.
+states as (
+
+    select
+        last_candles.symbol,
+        last_candles.as_of,
+        last_candles.last_price,
+        min(timeline.log_share_total) as log_share_total
+    from last_candles
+    inner join {{ ref('int_liquidation_timeline') }} as timeline
+        on
+            last_candles.symbol = timeline.symbol
+            and last_candles.as_of >= timeline.step_at
+    group by last_candles.symbol, last_candles.as_of, last_candles.last_price
+
+),
+
+standing as (
+
+    select
+        levels.symbol,
+        levels.side,
+        levels.leverage,
+        levels.price_bin,
+        cast(
+            levels.volume_usd * {{ remaining_share('states.log_share_total', 'levels.log_share_at_open') }}
+            as decimal(28, 8)
+        ) as volume_usd,
+        cast(
+            levels.quantity * {{ remaining_share('states.log_share_total', 'levels.log_share_at_open') }}
+            as decimal(28, 10)
+        ) as quantity,
+        states.as_of,
+        states.last_price
+    from levels
+    inner join states
+        on levels.symbol = states.symbol
+    where
+        levels.opened_at <= states.as_of
+        and coalesce(levels.liquidated_at, levels.closed_at, timestamp '9999-12-31') > states.as_of
+        and levels.price_bin is not null
+
+),
+
+bins as (
+
+    select
+        symbol,
+        side,
+        leverage,
+        price_bin,
+        cast(sum(volume_usd) as decimal(38, 8)) as volume_usd,
+        cast(sum(quantity) as decimal(38, 10)) as quantity,
+        count(*) as level_count,
+        as_of,
+        last_price
+    from standing
+    group by symbol, side, leverage, price_bin, as_of, last_price
+
+),
+
+-- Away from the price: longs downwards, shorts upwards. All leverages of a bin are peers of the window.
+cumulative as (
+
+    select
+        symbol,
+        side,
+        leverage,
+        price_bin,
+        volume_usd,
+        cast(
+            sum(volume_usd) over (
+                partition by symbol, side
+                order by case side when 'long' then -price_bin else price_bin end
+                range between unbounded preceding and current row
+            ) as decimal(38, 8)
+        ) as cumulative_volume_usd,
+        quantity,
+        level_count,
+        as_of,
+        last_price
+    from bins
+
+)
+
+select * from cumulative
