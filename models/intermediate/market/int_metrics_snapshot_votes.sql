@@ -1,0 +1,101 @@
+with
+
+rebuild_plan as (
+
+    select * from {{ source('state', 'rebuild_plan') }}
+    where model = 'int_metrics_snapshot_votes'
+
+),
+
+-- A change within a file's range concerns the whole file, so files are rebuilt from their last row backwards.
+files as (
+
+    select files.*
+    from {{ source('ops', 'ingestion_files') }} as files
+    inner join rebuild_plan
+        on
+            files.symbol = rebuild_plan.symbol
+            and files.last_time >= rebuild_plan.rebuild_from
+    where
+        files.status = 'loaded'
+        and files.dataset = 'metrics'
+        and files.market = 'um'
+
+),
+
+candles as (
+
+    select * from {{ ref('klines_5m') }}
+
+),
+
+comparisons as (
+
+    select
+        files.file_id,
+        abs(candles.close - candles.open) as candle_move,
+        candles.open * {{ var('snapshot_label_least_move') }} as least_move,
+        abs(
+            cast(metrics.sum_open_interest_value as double) / cast(metrics.sum_open_interest as double) - candles.open
+        ) as distance_to_open,
+        abs(
+            cast(metrics.sum_open_interest_value as double) / cast(metrics.sum_open_interest as double) - candles.close
+        ) as distance_to_close
+    from {{ source('raw_binance', 'binance_metrics') }} as metrics
+    inner join files
+        on metrics.file_id = files.file_id
+    inner join candles
+        on
+            metrics.symbol = candles.symbol
+            and metrics.create_time = candles.open_time
+    where
+        metrics.sum_open_interest > 0
+        and metrics.sum_open_interest_value > 0
+
+),
+
+votes as (
+
+    select
+        file_id,
+        count(*) filter (where distance_to_open < distance_to_close) as votes_instant,
+        count(*) filter (where distance_to_open > distance_to_close) as votes_start
+    from comparisons
+    where candle_move >= least_move
+    group by file_id
+
+),
+
+counted as (
+
+    select
+        files.file_id,
+        files.symbol,
+        files.origin,
+        files.sha256,
+        files.period_start,
+        files.period_end,
+        files.first_time,
+        files.last_time,
+        coalesce(votes.votes_instant, 0) as votes_instant,
+        coalesce(votes.votes_start, 0) as votes_start
+    from files
+    left join votes
+        on files.file_id = votes.file_id
+
+),
+
+measured as (
+
+    select
+        *,
+        case
+            when votes_instant + votes_start < {{ var('snapshot_label_least_votes') }} then null
+            when votes_instant >= {{ var('snapshot_label_least_share') }} * (votes_instant + votes_start) then 'instant'
+            when votes_start >= {{ var('snapshot_label_least_share') }} * (votes_instant + votes_start) then 'start'
+        end as measured_label
+    from counted
+
+)
+
+select * from measured
