@@ -148,3 +148,65 @@ def test_every_candle_of_the_two_days_has_the_side_of_a_plain_calculation(built:
     )
     assert found == expected
     assert sum(event is not None for _, _, event in expected) == 576 - 77 - 1
+
+
+# The long opened in the candle of 07:30: 22.690 contracts at 60,127.00, BTCUSDT's first bracket (0.4 %, nothing deducted)
+# and the weights .15, .30, .25, .20, .10. For 10x: 22.690 x .30 = 6.807 contracts, x 60,127 = 409,284.489 USD;
+# 60,127 x (1 - 1/10) / (1 - .004) = 54,331.626506...; a thousandth of that is 54.3, so bins of 50, the one from 54,300.
+GOLDEN_LEVELS = [
+    (5, "48294.779116", "48280", "204642.24"),
+    (10, "54331.626506", "54300", "409284.49"),
+    (25, "57953.734940", "57950", "341070.41"),
+    (50, "59161.104418", "59150", "272856.33"),
+    (100, "59764.789157", "59750", "136428.16"),
+]
+
+
+def test_the_golden_levels(built: Warehouse) -> None:
+    found = built.query(
+        "select leverage, round(liquidation_price, 6), price_bin, round(volume_usd, 2) from marts.liquidation_levels "
+        "where symbol = 'BTCUSDT' and opened_at = '2026-06-28 07:35' and side = 'long' order by leverage"
+    )
+    assert found == [(leverage, *map(Decimal, numbers)) for leverage, *numbers in GOLDEN_LEVELS]
+
+
+def test_every_opening_has_the_levels_of_a_plain_calculation(built: Warehouse) -> None:
+    openings = built.query(
+        "select open_time, close, oi_delta, inferred_side from marts.candles_with_side "
+        "where symbol = 'BTCUSDT' and open_time >= '2026-06-28' and inferred_side is not null"
+    )
+    weights = {5: ".15", 10: ".30", 25: ".25", 50: ".20", 100: ".10"}
+    expected = set()
+    for open_time, close, delta, side in openings:
+        for leverage, weight in weights.items():
+            sign = 1 if side == "long" else -1
+            price = close * (1 - Decimal(sign) / leverage) / (1 - sign * Decimal("0.004"))
+            volume = delta * Decimal(weight) * close
+            expected.add((side, leverage, open_time + timedelta(minutes=5), round(price, 5), round(volume, 4)))
+    found = built.query(
+        "select side, leverage, opened_at, round(liquidation_price, 5), round(volume_usd, 4) "
+        "from marts.liquidation_levels where symbol = 'BTCUSDT'"
+    )
+    assert len(found) == len(expected) > 500
+    assert set(found) == expected
+
+
+def test_a_level_ends_at_the_first_candle_that_crosses_it(built: Warehouse) -> None:
+    candles = built.query(
+        "select open_time, low, high from marts.klines_5m where symbol = 'BTCUSDT' and open_time >= '2026-06-28' order by 1"
+    )
+    levels = built.query(
+        "select side, opened_at, liquidation_price, liquidated_at from marts.liquidation_levels where symbol = 'BTCUSDT'"
+    )
+    for side, opened_at, price, liquidated_at in levels:
+        crossing = next(
+            (
+                start + timedelta(minutes=5)
+                for start, low, high in candles
+                if start >= opened_at and (low <= price if side == "long" else high >= price)
+            ),
+            None,
+        )
+        # Without a crossing at the end of a life, the level may have been closed before by falling open interest.
+        assert liquidated_at == crossing or liquidated_at is None
+    assert any(liquidated_at for *_, liquidated_at in levels)
