@@ -150,7 +150,7 @@ def test_every_candle_of_the_two_days_has_the_side_of_a_plain_calculation(built:
     assert sum(event is not None for _, _, event in expected) == 576 - 77 - 1
 
 
-# The long opened in the candle of 07:30: 22.690 contracts at 60,127.00, BTCUSDT's first bracket (0.4 %, nothing deducted)
+# The long opened in the candle of 07:30: 22.690 contracts at 60,127.00, BTCUSDT's first bracket (0.4 %, cum 0)
 # and the weights .15, .30, .25, .20, .10. For 10x: 22.690 x .30 = 6.807 contracts, x 60,127 = 409,284.489 USD;
 # 60,127 x (1 - 1/10) / (1 - .004) = 54,331.626506...; a thousandth of that is 54.3, so bins of 50, the one from 54,300.
 GOLDEN_LEVELS = [
@@ -193,10 +193,12 @@ def test_every_opening_has_the_levels_of_a_plain_calculation(built: Warehouse) -
 
 def test_a_level_ends_at_the_first_candle_that_crosses_it(built: Warehouse) -> None:
     candles = built.query(
-        "select open_time, low, high from marts.klines_5m where symbol = 'BTCUSDT' and open_time >= '2026-06-28' order by 1"
+        "select open_time, low, high from marts.klines_5m "
+        "where symbol = 'BTCUSDT' and open_time >= '2026-06-28' order by 1"
     )
     levels = built.query(
-        "select side, opened_at, liquidation_price, liquidated_at from marts.liquidation_levels where symbol = 'BTCUSDT'"
+        "select side, opened_at, liquidation_price, liquidated_at "
+        "from marts.liquidation_levels where symbol = 'BTCUSDT'"
     )
     for side, opened_at, price, liquidated_at in levels:
         crossing = next(

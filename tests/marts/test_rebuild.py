@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,7 @@ def overlapping_month(data: Path) -> None:
         "AAAUSDT",
         "2024-03",
         keep=lambda time: time.day < 6 and time.hour != 5,
-        shift=archive.Decimal("1.00"),
+        shift=Decimal("1.00"),
     )
 
 

@@ -1,0 +1,5 @@
+"""`python -m loaders` is the command `loaders`."""
+
+from loaders.cli import main
+
+main()
