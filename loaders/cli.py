@@ -1,0 +1,262 @@
+"""The command line: parses, calls, reports. Results go to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import click
+
+from loaders import ledger, loading, planning, warehouse
+from loaders.datasets import DATASETS, INTERVALS, SYMBOL, Market
+from loaders.discovery import Selection
+from loaders.errors import LoadersError, WrongUsage
+from loaders.loading import Request
+from loaders.progress import reporter
+from loaders.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every command is given."""
+
+    settings: Settings
+    warehouse: Path
+    as_json: bool
+
+    def answer(self, facts: dict[str, Any], text: str) -> None:
+        """Prints a result, as text or as one JSON document."""
+        click.echo(json.dumps(facts, default=str, indent=2) if self.as_json else text)
+
+
+class Day(click.ParamType[datetime]):
+    """A UTC day, 2026-06-28."""
+
+    name = "day"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Midnight at the day's start, UTC."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            return datetime.strptime(value, "%Y-%m-%d").replace(tzinfo=UTC)
+        except ValueError:
+            self.fail(f"{value!r} is no day: write it as 2026-06-28", param, ctx)
+
+
+class Symbol(click.ParamType[str]):
+    """A symbol as the exchange writes it."""
+
+    name = "symbol"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The symbol itself, checked."""
+        if not SYMBOL.fullmatch(value):
+            self.fail(f"{value!r} is no symbol: capitals and digits, such as BTCUSDT or BTCUSDT_240329", param, ctx)
+        return str(value)
+
+
+def selecting(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that choose among files."""
+    for option in reversed(
+        (
+            click.option("--symbol", "symbols", type=Symbol(), multiple=True, help="Only this symbol; repeatable."),
+            click.option(
+                "--dataset",
+                "datasets",
+                type=click.Choice(DATASETS),
+                multiple=True,
+                help="Only this dataset; repeatable.",
+            ),
+            click.option(
+                "--interval",
+                "intervals",
+                type=click.Choice(list(INTERVALS)),
+                multiple=True,
+                help="Only candles of this length.",
+            ),
+            click.option("--start", type=Day(), help="First UTC day, 2026-06-28."),
+            click.option("--end", type=Day(), help="Last UTC day, included."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def selection_of(
+    symbols: tuple[str, ...],
+    datasets: tuple[str, ...],
+    intervals: tuple[str, ...],
+    start: datetime | None,
+    end: datetime | None,
+) -> Selection:
+    """The choice that the options describe. Raises `WrongUsage` if it ends before it starts."""
+    if start and end and end < start:
+        raise WrongUsage(f"--end {end:%Y-%m-%d} is before --start {start:%Y-%m-%d}: swap them")
+    return Selection(
+        frozenset(symbols),
+        frozenset(datasets),
+        frozenset(intervals),
+        start,
+        end + timedelta(days=1) if end else None,
+    )
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "LOADERS"})
+@click.option(
+    "--warehouse",
+    "warehouse_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="LOADERS_WAREHOUSE",
+    help="The DuckDB file; default warehouse.duckdb in the project's folder.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print results as one JSON document.")
+@click.pass_context
+def cli(context: click.Context, warehouse_path: Path | None, as_json: bool) -> None:
+    """Lands exchange history files in a DuckDB warehouse, and keeps book of it."""
+    settings = Settings()
+    if warehouse_path is not None:
+        settings = settings.model_copy(update={"warehouse": warehouse_path})
+    context.obj = Context(settings, settings.warehouse_path(), as_json)
+
+
+@cli.command()
+@click.option(
+    "--data-dir",
+    "folders",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    multiple=True,
+    envvar="LOADERS_DATA_DIR",
+    help="Folder with files; repeatable, the first counts first.",
+)
+@selecting
+@click.option(
+    "--market",
+    type=click.Choice(["um", "cm", "spot"]),
+    default="um",
+    show_default=True,
+    help="Market of files whose folders do not say.",
+)
+@click.option("--dry-run", is_flag=True, help="Print the plan; change nothing.")
+@click.option("--verify", is_flag=True, help="Hash files that look unchanged, too.")
+@click.option("--resume", metavar="JOB", help="Go on with a job, with its own options.")
+@click.option(
+    "--wait", "wait_seconds", type=click.FloatRange(min=0), default=0, help="Seconds to wait for another writer."
+)
+@click.option("--throttle-ms", type=click.IntRange(min=0), help="Pause between files; 200 for a spinning disk.")
+@click.option("--retries", type=click.IntRange(min=0), help="Repetitions after an error that can pass.")
+@click.pass_obj
+def load(
+    context: Context,
+    folders: tuple[Path, ...],
+    symbols: tuple[str, ...],
+    datasets: tuple[str, ...],
+    intervals: tuple[str, ...],
+    start: datetime | None,
+    end: datetime | None,
+    market: str,
+    dry_run: bool,
+    verify: bool,
+    resume: str | None,
+    wait_seconds: float,
+    throttle_ms: int | None,
+    retries: int | None,
+) -> int:
+    """Lands files of the data folders; what was landed unchanged is skipped."""
+    settings = context.settings
+    request = Request(
+        tuple(folder.absolute() for folder in folders),
+        selection_of(symbols, datasets, intervals, start, end),
+        cast(Market, market),
+        verify,
+        settings.throttle_ms if throttle_ms is None else throttle_ms,
+        settings.retries if retries is None else retries,
+    )
+    if resume is not None:
+        with warehouse.reader(context.warehouse, wait_seconds=wait_seconds) as connection:
+            request = loading.request_of(ledger.arguments_of(connection, resume))
+    if not request.folders:
+        raise WrongUsage("no data folder: name one with --data-dir, or set LOADERS_DATA_DIR")
+    if dry_run:
+        return _dry_run(context, request, wait_seconds)
+    with (
+        warehouse.writer(settings, context.warehouse, readable=request.folders, wait_seconds=wait_seconds) as opened,
+        reporter() as progress,
+    ):
+        report = loading.load(opened, settings, request, progress)
+    facts = loading.facts(report)
+    totals = report.totals
+    text = (
+        f"{totals.files_loaded} files loaded ({totals.rows_loaded:,} rows), {totals.files_skipped} skipped, "
+        f"{totals.files_failed} failed, {totals.rows_rejected} rows rejected (job {report.job_id})"
+    )
+    if report.strangers:
+        text += (
+            f"\n{len(report.strangers)} files with names of no dataset were left alone, such as {report.strangers[0]}"
+        )
+    if report.signal is not None:
+        text += (
+            f"\nended by signal {report.signal} between files: run it again, or `loaders load --resume {report.job_id}`"
+        )
+    context.answer(facts, text)
+    return report.exit_status
+
+
+def _dry_run(context: Context, request: Request, wait_seconds: float) -> int:
+    exists = context.warehouse.exists()
+    opened = warehouse.reader(context.warehouse, wait_seconds=wait_seconds) if exists else nullcontext(None)
+    with opened as connection:
+        found, steps = loading.survey(connection, request)
+    steps = list(loading.settle(steps))
+    work = planning.to_do(steps)
+    facts = {
+        "dry_run": True,
+        "steps": [
+            {
+                "path": step.candidate.path,
+                "action": step.action.value,
+                "reason": step.reason,
+                "bytes": step.candidate.size_bytes,
+            }
+            for step in steps
+        ],
+        "refused": [{"path": one.path, "reason": one.reason} for one in found.refused],
+        "strangers": found.strangers,
+        "files": len(work),
+        "bytes": sum(step.candidate.size_bytes for step in work),
+    }
+    lines = [f"{step.action.value:8} {step.candidate.path}  ({step.reason})" for step in steps]
+    lines += [f"{'refuse':8} {one.path}  ({one.reason})" for one in found.refused]
+    lines += [f"{'ignore':8} {path}  (not named like an archive file)" for path in found.strangers]
+    size = sum(step.candidate.size_bytes for step in work)
+    lines.append(f"{len(work)} files to land, {size:,} bytes; {len(steps) - len(work)} to skip; nothing was changed")
+    context.answer(facts, "\n".join(lines))
+    return 1 if found.refused else 0
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point: errors with a name become one line and their exit status."""
+    try:
+        status = cli.main(arguments, standalone_mode=False)
+    except click.exceptions.Exit as ended:
+        status = ended.exit_code
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        status = 130
+    except LoadersError as error:
+        click.echo(f"loaders: {error}", err=True)
+        status = error.exit_status
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""For each kind of file: what it is called, which columns it publishes, and what its rows must look like.
+
+Knows nothing of disks, of DuckDB connections or of the other modules.
+"""
+
+from loaders.datasets.base import (
+    INTERVALS,
+    SYMBOL,
+    Column,
+    Dataset,
+    Identity,
+    Kind,
+    Market,
+    NameRefused,
+    Unit,
+    interval_microseconds,
+)
+from loaders.datasets.binance import AGG_TRADES, FORCE_ORDERS, FUNDING_RATES, KLINES, LIQUIDATIONS, METRICS
+from loaders.datasets.kraken import OHLCVT
+from loaders.datasets.names import identify
+
+#: Every layout, by its own name; several layouts may be one dataset (`liquidations`).
+LAYOUTS: dict[str, Dataset] = {
+    layout.layout: layout for layout in (KLINES, AGG_TRADES, METRICS, FUNDING_RATES, LIQUIDATIONS, FORCE_ORDERS, OHLCVT)
+}
+
+#: Names of datasets as options and tables use them.
+DATASETS: tuple[str, ...] = ("klines", "aggTrades", "metrics", "fundingRate", "liquidations", "ohlcvt")
+
+__all__ = [
+    "AGG_TRADES",
+    "DATASETS",
+    "FORCE_ORDERS",
+    "FUNDING_RATES",
+    "INTERVALS",
+    "KLINES",
+    "LAYOUTS",
+    "LIQUIDATIONS",
+    "METRICS",
+    "OHLCVT",
+    "SYMBOL",
+    "Column",
+    "Dataset",
+    "Identity",
+    "Kind",
+    "Market",
+    "NameRefused",
+    "Unit",
+    "identify",
+    "interval_microseconds",
+]

@@ -1,0 +1,127 @@
+"""The words in which a kind of file is described."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Literal
+
+Market = Literal["um", "cm", "spot"]
+Origin = Literal["archive", "rest", "stream"]
+
+#: Symbols are checked against this before they touch a path or a statement.
+SYMBOL = re.compile(r"[A-Z0-9]{2,24}(_[A-Z0-9]{3,8})?")
+
+_MICROSECONDS = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
+_COUNTS = {
+    "s": (1,),
+    "m": (1, 3, 5, 15, 30),
+    "h": (1, 2, 4, 6, 8, 12),
+    "d": (1, 3),
+}
+
+#: Interval as the archive writes it → its length in microseconds. A month has no fixed length: its longest stands.
+INTERVALS: dict[str, int] = {
+    **{f"{count}{unit}": count * _MICROSECONDS[unit] for unit, counts in _COUNTS.items() for count in counts},
+    "1w": 7 * _MICROSECONDS["d"],
+    "1mo": 31 * _MICROSECONDS["d"],
+}
+
+
+def interval_microseconds(interval: str) -> int:
+    """Length of a candle in microseconds; `1mo` gives 31 days. Raises KeyError for an unknown interval."""
+    return INTERVALS[interval]
+
+
+class NameRefused(Exception):
+    """The name looks like a dataset's file, and yet cannot be one. The message says why."""
+
+
+class Kind(Enum):
+    """What a published cell holds."""
+
+    INTEGER = "integer"
+    DECIMAL = "decimal"
+    FLAG = "flag"  # true or false, in any case
+    TEXT = "text"
+    EPOCH = "epoch"  # a number since 1970, in seconds, milliseconds or microseconds
+    CLOCK = "clock"  # 2024-02-16 13:30:00, UTC
+
+
+class Unit(Enum):
+    """Unit of a file's epochs: microseconds in one of it."""
+
+    SECONDS = 1_000_000
+    MILLISECONDS = 1_000
+    MICROSECONDS = 1
+
+    @classmethod
+    def of(cls, epoch: int) -> Unit | None:
+        """Unit by magnitude; None for what is no time between 1973 and 2286 in any of them (nanoseconds, say)."""
+        for unit, low in ((cls.SECONDS, 10**8), (cls.MILLISECONDS, 10**11), (cls.MICROSECONDS, 10**14)):
+            if low <= epoch < low * 100:
+                return unit
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One published column. `scale` is the number of decimals that raw keeps; `blank` allows an empty cell."""
+
+    name: str
+    kind: Kind
+    scale: int = 8
+    blank: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a file is, whatever its place: the landing's unit of replacement.
+
+    `period_start` inclusive, `period_end` exclusive, UTC; None where the name gives no period.
+    """
+
+    dataset: str
+    market: str | None
+    kline_type: str | None
+    symbol: str | None
+    interval: str | None
+    period_start: datetime | None
+    period_end: datetime | None
+    origin: Origin = "archive"
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """One layout of files, and the raw table that takes its rows.
+
+    `columns` are in the order of publication; `optional` ones may follow. `stored` gives raw column → SQL over the
+    published columns where the two differ. `key` and `time` are raw columns. `checks` are (reason, SQL over raw
+    columns that must be true); `{step}` in it is the interval in microseconds. `slack_us` widens the period on both
+    sides, `closed_end` takes the period's end itself in.
+    """
+
+    layout: str
+    dataset: str
+    table: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    time: str
+    checks: tuple[tuple[str, str], ...]
+    optional: tuple[Column, ...] = ()
+    stored: tuple[tuple[str, str], ...] = ()
+    symbol_column: str | None = None
+    dense_key: str | None = None
+    slack_us: int = 0
+    closed_end: bool = False
+    header_possible: bool = True
+    many_symbols: bool = False
+
+    def column(self, name: str) -> Column:
+        """The published column of that name. Raises KeyError."""
+        for column in (*self.columns, *self.optional):
+            if column.name == name:
+                return column
+        raise KeyError(name)

@@ -1,0 +1,113 @@
+"""What a file is, from its name and the folders above it.
+
+Archive: `data/futures/um/{daily|monthly}/{type}/{SYMBOL}/[{interval}/]{SYMBOL}-{type or interval}-{period}.zip`;
+people also keep `SYMBOL/{aggTrades,metrics,klines/5m}/` or everything in one folder.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from loaders.datasets.base import INTERVALS, SYMBOL, Identity, Market, NameRefused
+from loaders.datasets.kraken import MINUTES
+
+_KLINE_TYPES = {
+    "klines": "last",
+    "markPriceKlines": "mark",
+    "indexPriceKlines": "index",
+    "premiumIndexKlines": "premium",
+}
+_TYPES = {
+    "aggTrades": "aggTrades",
+    "metrics": "metrics",
+    "fundingRate": "fundingRate",
+    "liquidationSnapshot": "liquidations",
+}
+_EXTENSION = r"\.(?:csv|zip|csv\.gz)"
+_ARCHIVE = re.compile(
+    rf"(?P<symbol>.+)-(?P<what>{'|'.join([*_TYPES, *INTERVALS])})-(?P<period>\d{{4}}-\d\d(?:-\d\d)?){_EXTENSION}"
+)
+_RECORDING = re.compile(rf"forceOrder[_-](?P<period>\d{{4}}-\d\d-\d\d){_EXTENSION}")
+_OHLCVT = re.compile(rf"(?P<pair>[A-Z0-9]{{5,24}})_(?P<minutes>\d{{1,5}}){_EXTENSION}")
+_QUARTER = re.compile(r"Q([1-4])[ _-]?(\d{4})|(\d{4})[ _-]?Q([1-4])")
+# A folder is taken for a symbol's only where it ends like one: people have folders called DATA or BINANCE, too.
+_SYMBOL_FOLDER = re.compile(r"[A-Z0-9]{2,20}(?:USDT|USDC|BUSD|USD|BTC|ETH|BNB)(?:_[A-Z0-9]{3,8})?")
+
+
+def identify(name: str, folders: Sequence[str], market: Market = "um") -> tuple[str, Identity] | None:
+    """Layout and identity of a file called `name` under `folders` (outermost first), or None for a stranger.
+
+    `market` is taken where the folders do not say. Raises `NameRefused` if the name has the shape of a dataset's
+    file but cannot be one: a symbol with characters no symbol has, a date that does not exist, a folder that
+    contradicts it.
+    """
+    if match := _ARCHIVE.fullmatch(name):
+        return _archive_file(match, folders, _market_of(folders) or market)
+    if match := _RECORDING.fullmatch(name):
+        start, end = _period(match["period"])
+        place = _market_of(folders) or market
+        return "forceOrder", Identity("liquidations", place, None, None, None, start, end, "stream")
+    if (match := _OHLCVT.fullmatch(name)) and (interval := MINUTES.get(int(match["minutes"]))):
+        quarter_start, quarter_end = _quarter_of(folders)
+        identity = Identity("ohlcvt", "spot", None, match["pair"], interval, quarter_start, quarter_end)
+        return "ohlcvt", identity
+    return None
+
+
+def _archive_file(match: re.Match[str], folders: Sequence[str], market: Market) -> tuple[str, Identity]:
+    symbol, what = match["symbol"], match["what"]
+    if not SYMBOL.fullmatch(symbol):
+        raise NameRefused(f"{symbol!r} is no symbol (capitals, digits, at most one underscore): rename the file")
+    start, end = _period(match["period"])
+    _agree(symbol, what, folders)
+    if what in _TYPES:
+        return what, Identity(_TYPES[what], market, None, symbol, None, start, end)
+    kline_type = next((_KLINE_TYPES[folder] for folder in reversed(folders) if folder in _KLINE_TYPES), "last")
+    return "klines", Identity("klines", market, kline_type, symbol, what, start, end)
+
+
+def _agree(symbol: str, what: str, folders: Sequence[str]) -> None:
+    """Raises `NameRefused` if the nearest folders name another symbol, interval or type."""
+    for folder in folders[-3:]:
+        if _SYMBOL_FOLDER.fullmatch(folder) and folder != symbol:
+            raise NameRefused(f"the name says {symbol}, the folder {folder}: move the file where it belongs")
+    if folders and folders[-1] in INTERVALS and what in INTERVALS and folders[-1] != what:
+        raise NameRefused(f"the name says {what}, the folder {folders[-1]}: move the file where it belongs")
+    types = [folder for folder in folders[-3:] if folder in _TYPES or folder in _KLINE_TYPES]
+    if types and (types[-1] != what if what in _TYPES else types[-1] not in _KLINE_TYPES):
+        raise NameRefused(f"the name says {what}, the folder {types[-1]}: move the file where it belongs")
+
+
+def _market_of(folders: Sequence[str]) -> Market | None:
+    following = (*folders[1:], "")
+    for folder, inner in reversed(list(zip(folders, following, strict=True))):
+        if folder == "futures" and inner == "um":
+            return "um"
+        if folder == "futures" and inner == "cm":
+            return "cm"
+        if folder == "spot":
+            return "spot"
+    return None
+
+
+def _period(text: str) -> tuple[datetime, datetime]:
+    """Start and exclusive end of `2026-06-28` or `2026-06`, UTC. Raises `NameRefused` for what no calendar has."""
+    try:
+        if len(text) == 10:
+            day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+            return day, day + timedelta(days=1)
+        month = datetime.strptime(text, "%Y-%m").replace(tzinfo=UTC)
+        return month, (month + timedelta(days=32)).replace(day=1)
+    except (ValueError, OverflowError):
+        raise NameRefused(f"{text} is no date: rename the file") from None
+
+
+def _quarter_of(folders: Sequence[str]) -> tuple[datetime | None, datetime | None]:
+    """Kraken's quarterly downloads hold the same names as the full one; only their folder tells them apart."""
+    if not folders or not (match := _QUARTER.search(folders[-1])):
+        return None, None
+    quarter = int(match[1] or match[4])
+    start = datetime(int(match[2] or match[3]), 3 * quarter - 2, 1, tzinfo=UTC)
+    return start, (start + timedelta(days=93)).replace(day=1)

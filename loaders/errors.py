@@ -1,0 +1,99 @@
+"""What can go wrong, by name. Every message says what happened and what to do next.
+
+Exit statuses: 1 something the user must look at, 2 wrong usage, 75 busy, try later (sysexits' EX_TEMPFAIL).
+"""
+
+from __future__ import annotations
+
+
+class LoadersError(Exception):
+    """Base of all errors that end a command with a message instead of a traceback."""
+
+    exit_status = 1
+
+
+class WrongUsage(LoadersError):
+    """The command was given something that cannot be meant."""
+
+    exit_status = 2
+
+
+class ProjectNotFound(WrongUsage):
+    """No folder with a dbt_project.yml was found."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no dbt_project.yml here or in a folder above: run in the project's folder, or set LOADERS_PROJECT_DIR"
+        )
+
+
+class WarehouseMissing(LoadersError):
+    """The warehouse file does not exist, and the command only reads."""
+
+    def __init__(self, path: object) -> None:
+        super().__init__(f"{path} does not exist: run `loaders load` first, or name another one with --warehouse")
+
+
+class WarehouseUnreadable(LoadersError):
+    """DuckDB cannot open the file."""
+
+    def __init__(self, path: object, why: str) -> None:
+        super().__init__(
+            f"{path} cannot be opened: {why}. Keep the file and its .wal together; "
+            "restore both from a copy if they are damaged"
+        )
+
+
+class WarehouseBusy(LoadersError):
+    """Another process writes to the warehouse. Exit status 75: try later."""
+
+    exit_status = 75
+
+    def __init__(self, path: object, holder: str) -> None:
+        super().__init__(f"{path} is busy: {holder} has it. Try later, or wait for it with --wait SECONDS")
+
+
+class SchemaTooNew(LoadersError):
+    """The warehouse was written by a newer version of the loaders."""
+
+    def __init__(self, path: object, found: int, known: int) -> None:
+        super().__init__(
+            f"{path} has tables of version {found}, these loaders know {known}: update the project before writing to it"
+        )
+
+
+class SchemaUnreadable(LoadersError):
+    """The sources YAML does not describe the tables as expected."""
+
+
+class NotEnoughDisk(LoadersError):
+    """The plan would not fit on the disk."""
+
+
+class JobUnknown(WrongUsage):
+    """`--resume` names a job that the ledger does not have."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"no job {job_id} in the ledger: `loaders status` lists them")
+
+
+class NothingToForget(LoadersError):
+    """`forget` matched no landed file."""
+
+    def __init__(self) -> None:
+        super().__init__("no landed file matches: `loaders status` shows what is there")
+
+
+class DemoFailed(LoadersError):
+    """A step of the demo ended badly."""
+
+
+class FileRejected(LoadersError):
+    """A file that cannot be landed. The message says why and what to do; retrying does not help."""
+
+
+class FileChanged(FileRejected):
+    """The file was written to while it was read."""
+
+    def __init__(self) -> None:
+        super().__init__("the file changed while it was read: load again once its writer has finished")

@@ -1,0 +1,345 @@
+"""One file as rows: opens zip, gz and plain CSV, looks at the head, hashes and counts in one pass.
+
+What the engine would accept without a word is caught here: a header where none is expected, columns in another
+order, a ninth decimal, NUL bytes, a last line that was cut. A file that looks like every other one of its kind is
+left to the engine's typed reader; one that gives cause for doubt is read row by row (`landing`).
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import re
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from loaders.datasets import Column, Dataset, Kind, Unit
+from loaders.discovery import Candidate
+from loaders.errors import FileChanged, FileRejected
+
+_CHUNK = 1 << 20
+_HEAD = 1 << 16
+_TAIL = 1 << 12
+_HEAD_LINES = 50
+
+_CELL = {
+    Kind.INTEGER: r"-?\d{1,18}",
+    Kind.DECIMAL: r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d{1,2})?",
+    Kind.FLAG: r"(?i:true|false)",
+    Kind.TEXT: r"[^,]+",
+    Kind.EPOCH: r"\d{9,16}",
+    Kind.CLOCK: r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})?",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an archive may inflate to, in bytes and as a multiple of its size."""
+
+    max_bytes: int
+    max_ratio: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A file that has been hashed, counted and looked at; `text` is the CSV to read, temporary if it was packed.
+
+    `rows` counts lines without the header; `doubt` says why the typed reader must not be trusted with it;
+    `cut` is set if the last line may have been cut off inside its last field.
+    """
+
+    candidate: Candidate
+    sha256: str
+    size_bytes: int
+    modified_ns: int
+    text: Path
+    header: bool
+    columns: tuple[Column, ...]
+    unit: Unit
+    rows: int
+    doubt: str | None
+    cut: bool
+
+    def discard(self) -> None:
+        """Removes the inflated copy, if there is one."""
+        if self.text != self.candidate.path:
+            self.text.unlink(missing_ok=True)
+
+
+@dataclass(slots=True)
+class _Scan:
+    """What one pass over the bytes tells."""
+
+    layout: Dataset
+    head: bytearray = field(default_factory=bytearray)
+    tail: bytes = b""
+    size: int = 0
+    newlines: int = 0
+    nul: bool = False
+    returns: bool = False
+    exponent: bool = False
+    long_decimal: bool = False
+    _long: re.Pattern[bytes] = field(init=False)
+
+    def __post_init__(self) -> None:
+        scale = min((column.scale for column in self.layout.columns if column.kind is Kind.DECIMAL), default=8)
+        self._long = re.compile(rb"\.\d{%d}" % (scale + 1))
+
+    def take(self, chunk: bytes) -> None:
+        # A number may lie across two chunks: the end of the one before is looked at again.
+        seam = self.tail[-48:] + chunk[:48]
+        if len(self.head) < _HEAD:
+            self.head += chunk[:_HEAD]
+        self.size += len(chunk)
+        self.newlines += chunk.count(b"\n")
+        self.nul = self.nul or b"\0" in chunk
+        self.returns = self.returns or b"\r" in chunk
+        for part in (seam, chunk):
+            if not self.exponent and b"-" in part:
+                self.exponent = b"e-" in part or b"E-" in part
+            self.long_decimal = self.long_decimal or self._long.search(part) is not None
+        self.tail = chunk[-_TAIL:] if len(chunk) >= _TAIL else (self.tail + chunk)[-_TAIL:]
+
+
+def file_hash(path: Path) -> str:
+    """sha256 of the file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def prepare(candidate: Candidate, scratch: Path, limits: Limits) -> Prepared:
+    """Reads the file once. Raises `FileRejected` for what cannot be landed whatever its rows are, OSError."""
+    path = candidate.path
+    try:
+        before = path.stat()
+    except FileNotFoundError:
+        raise FileRejected("the file has gone since the folder was listed: load again") from None
+    if before.st_size == 0:
+        raise FileRejected("the file is empty: download it again")
+    scan = _Scan(candidate.layout)
+    packed = not path.name.endswith(".csv")
+    if packed:
+        sha256 = file_hash(path)
+        text = _inflate(candidate, scratch, limits, before.st_size, scan.take)
+    else:
+        if before.st_size > limits.max_bytes:
+            raise FileRejected(
+                f"has {before.st_size} bytes, more than {limits.max_bytes}: raise LOADERS_MAX_MEMBER_BYTES"
+            )
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+                scan.take(chunk)
+        sha256, text = digest.hexdigest(), path
+    try:
+        after = path.stat()
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            raise FileChanged
+        return _judge(candidate, scan, sha256, after, text, packed)
+    except BaseException:
+        if packed:
+            text.unlink(missing_ok=True)
+        raise
+
+
+def _judge(
+    candidate: Candidate, scan: _Scan, sha256: str, status: os.stat_result, text: Path, packed: bool
+) -> Prepared:
+    layout = candidate.layout
+    head = _decode(bytes(scan.head), scan)
+    lines = [line for line in head.splitlines() if line.strip()]
+    if len(scan.head) < scan.size and len(lines) > 1:
+        lines.pop()
+    if not lines:
+        raise FileRejected("the file holds no lines: download it again")
+    if lines[0].lstrip().startswith(("<", "{")):
+        raise FileRejected("is a web page or an error answer, not a CSV file: download it again")
+    header = _is_header(lines[0], layout)
+    sample = lines[1:] if header else lines
+    if not sample:
+        raise FileRejected("has a header and no rows: download it again, or take it away")
+    columns = _columns_of(sample, lines[0] if header else None, layout)
+    complete = scan.tail.endswith((b"\n", b"\r"))
+    rows = scan.newlines + (not complete) - header
+    last = scan.tail.decode("utf-8", "replace").splitlines()[-1]
+    pattern = _line_pattern(columns)
+    doubt = None
+    if scan.returns or scan.head.startswith(b"\xef\xbb\xbf"):
+        doubt = "carriage returns or a byte order mark"
+    elif scan.long_decimal or scan.exponent:
+        doubt = "more decimals than raw keeps"
+    elif not all(pattern.fullmatch(line) for line in (*sample[:_HEAD_LINES], last)):
+        doubt = "a line that is not like the others"
+    cut = not complete and not packed and _may_be_cut(last, sample, columns)
+    return Prepared(
+        candidate=candidate,
+        sha256=sha256,
+        size_bytes=status.st_size,
+        modified_ns=status.st_mtime_ns,
+        text=text,
+        header=header,
+        columns=columns,
+        unit=_unit_of(sample, columns),
+        rows=rows,
+        doubt=doubt or ("a last line that may be cut" if cut else None),
+        cut=cut,
+    )
+
+
+def _decode(head: bytes, scan: _Scan) -> str:
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise FileRejected("is UTF-16, the archive writes UTF-8: convert it (iconv -f UTF-16 -t UTF-8)")
+    if scan.nul:
+        raise FileRejected("holds NUL bytes (a damaged disk, or no text at all): download it again")
+    return head.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
+
+
+def _is_header(line: str, layout: Dataset) -> bool:
+    """Whether the first line names columns. A name among the cells decides; a first cell that is no value, too."""
+    cells = _names(line)
+    known = {column.name for column in (*layout.columns, *layout.optional)}
+    if sum(cell in known for cell in cells) >= min(2, len(cells)):
+        return True
+    first = layout.columns[0]
+    return first.kind is not Kind.TEXT and re.fullmatch(r"[A-Za-z_ ]+", line.split(",")[0]) is not None
+
+
+def _names(line: str) -> list[str]:
+    return [cell.strip().strip('"').lower() for cell in line.split(",")]
+
+
+def _columns_of(sample: list[str], header: str | None, layout: Dataset) -> tuple[Column, ...]:
+    """The columns of this file. Raises `FileRejected` if header or width are not those of the layout."""
+    full = (*layout.columns, *layout.optional)
+    if header is not None:
+        names = _names(header)
+        for columns in (layout.columns, full):
+            published = [column.name for column in columns]
+            if names == published:
+                return columns
+            if sorted(names) == sorted(published):
+                raise FileRejected(
+                    f"has its columns in another order ({header.strip()}): the archive writes {','.join(published)}; "
+                    "which of header and rows is wrong cannot be known, download it again"
+                )
+        unknown = [name for name in names if name not in {column.name for column in full}]
+        missing = [column.name for column in layout.columns if column.name not in names]
+        what = "; ".join(
+            part
+            for part in (
+                f"unknown columns {', '.join(unknown)}" if unknown else "",
+                f"missing columns {', '.join(missing)}" if missing else "",
+            )
+            if part
+        )
+        raise FileRejected(f"has wrong columns ({what or header.strip()}): is it the dataset that its name says?")
+    # The widest agreement decides, so that one broken line at the top does not condemn the file.
+    widths = [line.count(",") + 1 for line in sample[:_HEAD_LINES]]
+    width = max(set(widths), key=widths.count)
+    for columns in (layout.columns, full):
+        if width == len(columns):
+            return columns
+    raise FileRejected(
+        f"has wrong columns ({width} in a row, {layout.layout} has {len(layout.columns)}): "
+        "is it the dataset that its name says?"
+    )
+
+
+def _unit_of(sample: list[str], columns: tuple[Column, ...]) -> Unit:
+    """Unit of the epochs, by the magnitude of the first one that can be read. Raises `FileRejected`."""
+    place = next((index for index, column in enumerate(columns) if column.kind is Kind.EPOCH), None)
+    if place is None:
+        return Unit.MICROSECONDS
+    cell = ""
+    for line in sample:
+        cells = line.split(",")
+        cell = cells[place].strip() if place < len(cells) else ""
+        if cell.isascii() and cell.isdigit() and len(cell) < 19:
+            unit = Unit.of(int(cell))
+            if unit is not None:
+                return unit
+    raise FileRejected(f"{columns[place].name} is no time in seconds, milliseconds or microseconds ({cell!r})")
+
+
+def _line_pattern(columns: tuple[Column, ...]) -> re.Pattern[str]:
+    cells = (f"(?:{_CELL[column.kind]})" + ("?" if column.blank else "") for column in columns)
+    return re.compile(",".join(cells))
+
+
+def _may_be_cut(last: str, sample: list[str], columns: tuple[Column, ...]) -> bool:
+    """Whether a last line without its newline may have lost characters of its last field.
+
+    A flag or the constant `ignore` shows it by itself. Numbers are compared with the others of the column: one with
+    fewer decimals than any of them is suspect, and an integer always is.
+    """
+    column = columns[-1]
+    if column.kind in (Kind.FLAG, Kind.TEXT):
+        return False
+    if column.kind is not Kind.DECIMAL:
+        return True
+    others = [line.rsplit(",", 1)[-1].strip() for line in sample if line != last]
+    return bool(others) and _decimals(last.rsplit(",", 1)[-1]) < min(map(_decimals, others))
+
+
+def _decimals(cell: str) -> int:
+    """Decimals of a number; -1 for an empty cell."""
+    return len(cell.strip().partition(".")[2]) if cell.strip() else -1
+
+
+def _inflate(
+    candidate: Candidate, scratch: Path, limits: Limits, packed_size: int, take: Callable[[bytes], None]
+) -> Path:
+    """Writes the one CSV of an archive into `scratch`, counting as it streams. Raises `FileRejected`."""
+    allowed = min(limits.max_bytes, max(packed_size * limits.max_ratio, _CHUNK))
+    handle, name = tempfile.mkstemp(suffix=".csv", dir=scratch)
+    written = 0
+    try:
+        with os.fdopen(handle, "wb") as target, _member(candidate.path) as source:
+            while chunk := source.read(_CHUNK):
+                written += len(chunk)
+                if written > allowed:
+                    raise FileRejected(
+                        f"inflates to more than {allowed} bytes ({packed_size} packed): no market data shrinks like that"
+                    )
+                target.write(chunk)
+                take(chunk)
+    except (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        Path(name).unlink(missing_ok=True)
+        raise FileRejected(f"the archive is damaged or cut off ({error}): download it again") from error
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    if written == 0:
+        Path(name).unlink(missing_ok=True)
+        raise FileRejected("the archive holds an empty file: download it again")
+    return Path(name)
+
+
+@contextmanager
+def _member(path: Path) -> Iterator[BinaryIO]:
+    if path.name.endswith(".gz"):
+        with gzip.open(path) as stream:
+            yield stream  # type: ignore[misc]
+        return
+    with zipfile.ZipFile(path) as archive:
+        members = [member for member in archive.infolist() if not member.is_dir()]
+        if len(members) != 1:
+            raise FileRejected(f"the archive holds {len(members)} files, not one: unzip it and load the files")
+        member = members[0]
+        name = PurePosixPath(member.filename.replace("\\", "/"))
+        if name.is_absolute() or ".." in name.parts:
+            raise FileRejected(f"the archive's file climbs out of its folder ({member.filename!r}): do not trust it")
+        if name.name != path.name.removesuffix(".zip") + ".csv":
+            raise FileRejected(f"the archive holds {name.name!r}, not what its name says: download it again")
+        if member.flag_bits & 0x1:
+            raise FileRejected("the archive is encrypted: unpack it and load the file")
+        with archive.open(member) as stream:
+            yield stream  # type: ignore[misc]

@@ -1,0 +1,55 @@
+"""Settings from the environment (LOADERS_*); the command line overrides them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from loaders.errors import ProjectNotFound
+
+
+class Settings(BaseSettings):
+    """Everything a run can be told from outside. Sizes in bytes unless the name says otherwise."""
+
+    model_config = SettingsConfigDict(env_prefix="LOADERS_", frozen=True, extra="ignore")
+
+    project_dir: Path | None = None
+    warehouse: Path | None = None
+    data_dir: Path | None = None
+
+    memory_limit: str = Field(default="1GB", description="What DuckDB may use; the process adds about 200 MB.")
+    threads: int | None = Field(default=None, ge=1, description="DuckDB's threads; default all cores.")
+    throttle_ms: int = Field(default=0, ge=0, description="Pause between files; 200 for a spinning disk.")
+    retries: int = Field(default=3, ge=0, description="Repetitions after an error that can pass.")
+    max_rejected_share: float = Field(
+        default=0.01,
+        ge=0,
+        le=1,
+        description="Share of rejected rows above which a file fails; one row is always allowed.",
+    )
+    batch_files: int = Field(default=64, ge=1, description="Small files in one transaction, at most.")
+    batch_bytes: int = Field(
+        default=16 * 2**20, ge=1, description="Bytes of files in one transaction; a larger file has its own."
+    )
+    max_member_bytes: int = Field(default=64 * 2**30, ge=1, description="Largest inflated file that is taken.")
+    max_ratio: int = Field(
+        default=500, ge=1, description="Largest inflation of an archive; CSV of prices shrinks 5 to 15 times."
+    )
+
+    def project(self) -> Path:
+        """The folder that holds dbt_project.yml. Raises `ProjectNotFound`."""
+        if self.project_dir is not None:
+            places = [self.project_dir]
+        else:
+            here = Path.cwd()
+            places = [here, *here.parents, Path(__file__).resolve().parent.parent]
+        for place in places:
+            if (place / "dbt_project.yml").is_file():
+                return place.resolve()
+        raise ProjectNotFound
+
+    def warehouse_path(self) -> Path:
+        """The warehouse, absolute; the same default as profiles.yml."""
+        return (self.warehouse or self.project() / "warehouse.duckdb").expanduser().absolute()
