@@ -122,14 +122,26 @@ def open_interest_at(symbol: str, time: datetime) -> Decimal:
     return Decimal(100_000 + noise("open interest", symbol, milliseconds(time))) + Decimal("0.125")
 
 
-def metrics(root: Path, symbol: str, of: str, keep: Keep = lambda time: True, zero: Keep = lambda time: False) -> Path:
-    """A day of open-interest snapshots; `zero` says at which instants the exchange published 0."""
+def metrics(
+    root: Path,
+    symbol: str,
+    of: str,
+    keep: Keep = lambda time: True,
+    zero: Keep = lambda time: False,
+    label_minutes: int = 0,
+) -> Path:
+    """A day of open-interest snapshots.
+
+    `keep` and `zero` (the exchange published 0) ask for the label of a row. A label lies `label_minutes` before the
+    instant of its snapshot: 0 or 5.
+    """
     start, end, _ = period(of)
     lines = [METRICS_HEADER]
-    for time in filter(keep, steps(start, end, 5)):
-        contracts = Decimal(0) if zero(time) else open_interest_at(symbol, time)
-        value = contracts * price_at(symbol, time)
-        lines.append(f"{time:%Y-%m-%d %H:%M:%S},{symbol},{contracts},{value},,,,")
+    for label in filter(keep, steps(start, end, 5)):
+        instant = label + timedelta(minutes=label_minutes)
+        contracts = Decimal(0) if zero(label) else open_interest_at(symbol, instant)
+        value = contracts * price_at(symbol, instant)
+        lines.append(f"{label:%Y-%m-%d %H:%M:%S},{symbol},{contracts},{value},,,,")
     return write(root / f"data/futures/um/daily/metrics/{symbol}/{symbol}-metrics-{of}.csv", lines)
 
 
@@ -146,6 +158,6 @@ def agg_trades(root: Path, symbol: str, of: str, first_id: int, keep: Keep = lam
         maker = "true" if index % 3 else "false"
         number = first_id + index
         lines.append(
-            f"{number},{price},0.{noise(number):03d},{number * 2},{number * 2 + 1},{milliseconds(time)},{maker}"
+            f"{number},{price},1.{noise(number):03d},{number * 2},{number * 2 + 1},{milliseconds(time)},{maker}"
         )
     return write(root / f"data/futures/um/{length}/aggTrades/{symbol}/{symbol}-aggTrades-{of}.csv", lines)

@@ -5,6 +5,8 @@ Each test lands a history in pieces, builds after them, and compares with one fu
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
@@ -13,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.marts import archive
-from tests.marts.conftest import Warehouse, another
+from tests.marts.conftest import PROJECT, Warehouse, another
 
 
 def assert_like_one_full_build(warehouse: Warehouse) -> None:
@@ -21,7 +23,7 @@ def assert_like_one_full_build(warehouse: Warehouse) -> None:
     fresh = another(warehouse.folder / "fresh")
     fresh.data.symlink_to(warehouse.data)
     fresh.load()
-    fresh.build(command="run")
+    fresh.build_untested()
     expected, found = fresh.marts(), warehouse.marts()
     assert found.keys() == expected.keys()
     assert expected["klines_5m"], "the comparison must not be one of empty tables"
@@ -106,7 +108,7 @@ def test_any_order_and_split_gives_the_same_marts(warehouse: Warehouse, batches:
         for step in batch:
             step(warehouse.data)
         warehouse.load()
-        warehouse.build(command="run")
+        warehouse.build_untested()
     assert_like_one_full_build(warehouse)
 
 
@@ -124,10 +126,10 @@ def test_only_the_touched_suffix_is_planned(warehouse: Warehouse) -> None:
     first_days(warehouse.data)
     second_symbol_years_later(warehouse.data)
     warehouse.load()
-    warehouse.build(command="run")
+    warehouse.build_untested()
     archive.klines(warehouse.data, "AAAUSDT", "2024-03-03", keep=lambda time: time.hour != 7)
     warehouse.load()
-    warehouse.build(command="run")
+    warehouse.build_untested()
     planned = warehouse.query("select symbol, rebuild_from from state.rebuild_plan where model = 'klines_5m'")
     assert planned == [("AAAUSDT", (archive.day("2024-03-03") - timedelta(minutes=5)).replace(tzinfo=None))]
 
@@ -135,11 +137,11 @@ def test_only_the_touched_suffix_is_planned(warehouse: Warehouse) -> None:
 def test_a_model_alone_does_not_run_ahead_of_the_models_below_it(warehouse: Warehouse) -> None:
     first_days(warehouse.data)
     warehouse.load()
-    warehouse.build(command="run")
+    warehouse.build_untested()
     late_days(warehouse.data)
     warehouse.load()
-    warehouse.build("--select", "candles_with_side", command="run")
-    warehouse.build(command="run")
+    warehouse.build_untested("--select", "candles_with_side")
+    warehouse.build_untested()
     assert_like_one_full_build(warehouse)
 
 
@@ -147,9 +149,44 @@ def test_a_symbol_that_was_forgotten_leaves_every_mart(warehouse: Warehouse) -> 
     first_days(warehouse.data)
     second_symbol_years_later(warehouse.data)
     warehouse.load()
-    warehouse.build(command="run")
-    warehouse.run("loaders", "forget", "--symbol", "BBBUSDT")
+    warehouse.build_untested()
+    warehouse.run(sys.executable, "-m", "loaders", "forget", "--symbol", "BBBUSDT")
     for path in warehouse.data.rglob("BBBUSDT*.csv"):
         path.unlink()
-    warehouse.build(command="run")
+    warehouse.build_untested()
     assert_like_one_full_build(warehouse)
+
+
+def test_a_changed_var_or_seed_rebuilds_what_stands_on_it(warehouse: Warehouse) -> None:
+    first_days(warehouse.data)
+    warehouse.load()
+    warehouse.build_untested()
+    of_close = warehouse.marts()
+
+    warehouse.build_untested("--vars", "{liquidation_entry_price: vwap}")
+    of_vwap = warehouse.marts()
+    assert of_vwap["liquidation_levels"] != of_close["liquidation_levels"]
+    assert of_vwap["candles_with_side"] == of_close["candles_with_side"]
+    warehouse.build_untested()
+    assert warehouse.marts() == of_close
+
+    warehouse.project = copied_project(warehouse.folder / "project")
+    seed = warehouse.project / "seeds" / "leverage_weights.csv"
+    text = seed.read_text()
+    assert "0.15" in text
+    assert "0.30" in text
+    seed.write_text(text.replace("0.15", "0.20").replace("0.30", "0.25"))
+    warehouse.build_untested()
+    assert warehouse.marts()["liquidation_levels"] != of_close["liquidation_levels"]
+    of_seed = warehouse.marts()
+    warehouse.build_untested("--full-refresh")
+    assert warehouse.marts() == of_seed
+
+
+def copied_project(target: Path) -> Path:
+    """A copy of the dbt project, to be changed."""
+    for folder in ("models", "macros", "seeds", "analyses", "tests/dbt"):
+        shutil.copytree(PROJECT / folder, target / folder)
+    for name in ("dbt_project.yml", "profiles.yml"):
+        shutil.copy(PROJECT / name, target)
+    return target

@@ -1,0 +1,101 @@
+"""What the time label of a snapshot means is measured file by file, and makes no difference to sides and changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.marts import archive
+from tests.marts.conftest import Warehouse, another
+
+DAYS = ["2024-03-01", "2024-03-02", "2024-03-03", "2024-03-04"]
+SIDES = """
+    select open_time, oi_delta, position_event from marts.candles_with_side
+    where open_time >= '2024-03-01 00:05' and open_time < '2024-03-04 23:55' order by open_time
+"""
+LABELS = (
+    "select strftime(period_start, '%m-%d'), label, decided_by from intermediate.int_metrics_snapshot_labels order by 1"
+)
+
+
+def days_of_candles(data: Path) -> None:
+    for of in DAYS:
+        archive.klines(data, "AAAUSDT", of)
+
+
+def test_files_of_both_kinds_and_the_change_between_them_give_the_same_sides(warehouse: Warehouse) -> None:
+    days_of_candles(warehouse.data)
+    for of in DAYS:
+        archive.metrics(warehouse.data, "AAAUSDT", of)
+    warehouse.load()
+    warehouse.build_untested()
+
+    mixed = another(warehouse.folder / "mixed")
+    days_of_candles(mixed.data)
+    # From the third day on the labels are instants: the snapshot of its first midnight stands in both kinds of files.
+    for of, label_minutes in zip(DAYS, (5, 5, 0, 0), strict=True):
+        archive.metrics(mixed.data, "AAAUSDT", of, label_minutes=label_minutes)
+    mixed.load()
+    mixed.build()
+
+    assert mixed.query(LABELS) == [
+        ("03-01", "start", "measured"),
+        ("03-02", "start", "measured"),
+        ("03-03", "instant", "measured"),
+        ("03-04", "instant", "measured"),
+    ]
+    sides = mixed.query(SIDES)
+    assert len(sides) == 4 * 288 - 2
+    assert all(event is not None for _, _, event in sides)
+    assert sides == warehouse.query(SIDES)
+
+
+def test_a_change_from_instants_to_starts_leaves_out_one_snapshot_and_doubles_none(warehouse: Warehouse) -> None:
+    days_of_candles(warehouse.data)
+    for of, label_minutes in zip(DAYS, (0, 0, 5, 5), strict=True):
+        archive.metrics(warehouse.data, "AAAUSDT", of, label_minutes=label_minutes)
+    warehouse.load()
+    warehouse.build()
+    unknown = [time for time, _, event in warehouse.query(SIDES) if event is None]
+    # 00:00 of the third day is in no file: the changes before and after it are unknown.
+    assert [str(time) for time in unknown] == ["2024-03-02 23:55:00", "2024-03-03 00:00:00"]
+
+
+def test_a_file_without_candles_takes_the_label_of_its_nearest_measured_neighbour(warehouse: Warehouse) -> None:
+    archive.klines(warehouse.data, "AAAUSDT", DAYS[3])
+    for of in DAYS:
+        archive.metrics(warehouse.data, "AAAUSDT", of, label_minutes=5)
+    warehouse.load()
+    warehouse.build_untested()
+    assert {label for _, label, _ in warehouse.query(LABELS)} == {"start"}
+
+    # Late candles measure the second day; what was built by the neighbour's label stays what a full build gives.
+    archive.klines(warehouse.data, "AAAUSDT", DAYS[1])
+    archive.metrics(warehouse.data, "AAAUSDT", DAYS[3], label_minutes=0)
+    warehouse.load()
+    warehouse.build_untested()
+    assert warehouse.query(LABELS) == [
+        ("03-01", "start", "nearest measured file"),
+        ("03-02", "start", "measured"),
+        ("03-03", "start", "nearest measured file"),
+        ("03-04", "instant", "measured"),
+    ]
+    rebuilt = warehouse.marts()
+    warehouse.build_untested("--full-refresh")
+    assert warehouse.marts() == rebuilt
+
+
+def test_late_candles_that_turn_the_label_of_earlier_snapshots_reach_back_to_them(warehouse: Warehouse) -> None:
+    for of in DAYS:
+        archive.metrics(warehouse.data, "AAAUSDT", of, label_minutes=5)
+    archive.klines(warehouse.data, "AAAUSDT", DAYS[0], keep=lambda time: time.hour == 0 and time.minute < 30)
+    warehouse.load()
+    warehouse.build_untested()
+    assert {decided_by for *_, decided_by in warehouse.query(LABELS)} == {"assumed"}
+
+    archive.klines(warehouse.data, "AAAUSDT", DAYS[2])
+    warehouse.load()
+    warehouse.build_untested()
+    rebuilt = warehouse.marts()
+    assert {label for _, label, _ in warehouse.query(LABELS)} == {"start"}
+    warehouse.build_untested("--full-refresh")
+    assert warehouse.marts() == rebuilt
