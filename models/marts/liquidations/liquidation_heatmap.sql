@@ -71,7 +71,7 @@ states as (
         buckets.symbol,
         buckets.bucket_at,
         buckets.pictured_at,
-        timeline.log_share_total
+        cast(timeline.log_share_total as double) as log_share_total
     from buckets
     inner join timeline
         on
@@ -88,8 +88,9 @@ shown_levels as (
         levels.price_bin,
         levels.opened_at,
         coalesce(levels.liquidated_at, levels.closed_at, timestamp '9999-12-31') as ended_at,
-        levels.volume_usd,
-        levels.log_share_at_open
+        -- cast here, once for each level rather than for each level and step
+        cast(levels.volume_usd as double) as volume_usd,
+        cast(levels.log_share_at_open as double) as log_share_at_open
     from levels
     inner join last_candles
         on
@@ -106,10 +107,7 @@ standing as (
         states.bucket_at,
         shown_levels.side,
         shown_levels.price_bin,
-        cast(
-            shown_levels.volume_usd
-            * {{ remaining_share('states.log_share_total', 'shown_levels.log_share_at_open') }} as decimal(28, 8)
-        ) as volume_usd
+        {{ remaining('shown_levels.volume_usd', 'states.log_share_total', 'shown_levels.log_share_at_open') }} as volume_usd
     from states
     inner join shown_levels
         on

@@ -41,7 +41,7 @@ openings as (
         {%- else -%}
             candles.close
         {%- endif %} as entry_price,
-        cast(candles.oi_delta as decimal(28, 10)) as opened_quantity
+        candles.oi_delta as opened_quantity
     from {{ ref('candles_with_side') }} as candles
     inner join rebuild_plan
         on
@@ -104,32 +104,43 @@ symbols as (
 
 ),
 
+-- A left join, so that no engine thinks of joining the brackets of all symbols first.
+terms as (
+
+    select
+        openings.*,
+        symbols.bracket_symbol,
+        symbols.price_bin_width
+    from openings
+    left join symbols
+        on openings.symbol = symbols.symbol
+
+),
+
 -- One level for each leverage the bracket allows.
 opened as (
 
     select
-        openings.symbol,
-        openings.side,
+        terms.symbol,
+        terms.side,
         price_factors.leverage,
-        openings.opened_at,
-        openings.entry_price,
-        cast(openings.entry_price * price_factors.price_factor as decimal(18, 8)) as liquidation_price,
-        cast(openings.opened_quantity * price_factors.quantity_share as decimal(28, 10)) as quantity,
+        terms.opened_at,
+        terms.entry_price,
+        {{ rounded_product('terms.entry_price', 'price_factors.price_factor', 'decimal(18, 8)') }} as liquidation_price,
+        {{ rounded_product('terms.opened_quantity', 'price_factors.quantity_share', 'decimal(28, 10)') }} as quantity,
         timeline.log_share_total as log_share_at_open,
-        symbols.price_bin_width
-    from openings
-    inner join symbols
-        on openings.symbol = symbols.symbol
+        terms.price_bin_width
+    from terms
     inner join price_factors
         on
-            symbols.bracket_symbol = price_factors.symbol
-            and openings.side = price_factors.side
-            and openings.opened_at >= price_factors.valid_from
-            and openings.opened_at < price_factors.valid_until
+            terms.bracket_symbol = price_factors.symbol
+            and terms.side = price_factors.side
+            and terms.opened_at >= price_factors.valid_from
+            and terms.opened_at < price_factors.valid_until
     inner join timeline
         on
-            openings.symbol = timeline.symbol
-            and openings.opened_at = timeline.step_at
+            terms.symbol = timeline.symbol
+            and terms.opened_at = timeline.step_at
 
 ),
 
@@ -144,7 +155,7 @@ new_levels as (
         liquidation_price,
         {{ price_bin('liquidation_price', 'price_bin_width') }} as price_bin,
         quantity,
-        cast(quantity * entry_price as decimal(28, 8)) as volume_usd,
+        {{ rounded_product('quantity', 'entry_price', 'decimal(28, 8)') }} as volume_usd,
         log_share_at_open
     from opened
 
@@ -244,10 +255,7 @@ lives as (
         case when is_liquidated then ended_at end as liquidated_at,
         case
             when is_liquidated
-                then
-                    cast(
-                        volume_usd * {{ remaining_share('log_share_before', 'log_share_at_open') }} as decimal(28, 8)
-                    )
+                then {{ remaining('volume_usd', 'log_share_before', 'log_share_at_open') }}
         end as liquidated_volume_usd,
         case when not is_liquidated then ended_at end as closed_at,
         log_share_at_open

@@ -41,14 +41,9 @@ standing as (
         levels.side,
         levels.leverage,
         levels.price_bin,
-        cast(
-            levels.volume_usd * {{ remaining_share('states.log_share_total', 'levels.log_share_at_open') }}
-            as decimal(28, 8)
-        ) as volume_usd,
-        cast(
-            levels.quantity * {{ remaining_share('states.log_share_total', 'levels.log_share_at_open') }}
-            as decimal(28, 10)
-        ) as quantity,
+        {{ remaining('levels.volume_usd', 'states.log_share_total', 'levels.log_share_at_open') }} as volume_usd,
+        {{ remaining('levels.quantity', 'states.log_share_total', 'levels.log_share_at_open', 'decimal(28, 10)') }}
+            as quantity,
         states.as_of,
         states.last_price
     from levels

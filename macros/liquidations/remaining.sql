@@ -1,0 +1,25 @@
+{#-
+    What is left of an amount, from the running sum of logarithms now and when the level was opened
+    (`int_liquidation_timeline.log_share_total`). One place for the rounding, so that the map, the newest step of the
+    heatmap and what was liquidated agree to the last digit: each level's amount is computed in double, the same on
+    every run, and rounded; what is summed are decimals.
+-#}
+{% macro remaining(amount, log_share_now, log_share_at_open, data_type='decimal(28, 8)') -%}
+    cast(
+        cast({{ amount }} as double)
+        * exp(cast({{ log_share_now }} as double) - cast({{ log_share_at_open }} as double)) as {{ data_type }}
+    )
+{%- endmacro %}
+
+
+{#- Logarithm of the share below which a level counts as closed, a thousandth. -#}
+{% macro log_closed_share() -%}
+    cast(-6.907755278982137052 as decimal(38, 18))
+{%- endmacro %}
+
+
+{#- A product rounded to a decimal type. Through double, whose 15 digits are more than prices and contracts have: DuckDB
+    rounds products of wide decimals a hundred times slower. -#}
+{% macro rounded_product(left, right, data_type) -%}
+    cast(cast({{ left }} as double) * cast({{ right }} as double) as {{ data_type }})
+{%- endmacro %}
