@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import click
+import duckdb
 
-from loaders import ledger, loading, planning, warehouse
+from loaders import demo as demonstration
+from loaders import forgetting, ledger, loading, planning, preflight, warehouse
+from loaders import status as reporting
 from loaders.datasets import DATASETS, INTERVALS, SYMBOL, Market
 from loaders.discovery import Selection
 from loaders.errors import LoadersError, WrongUsage
@@ -189,7 +192,7 @@ def load(
         warehouse.writer(settings, context.warehouse, readable=request.folders, wait_seconds=wait_seconds) as opened,
         reporter() as progress,
     ):
-        report = loading.load(opened, settings, request, progress)
+        report = loading.load(opened, settings, request, progress, ready=preflight.require_room)
     facts = loading.facts(report)
     totals = report.totals
     text = (
@@ -240,6 +243,113 @@ def _dry_run(context: Context, request: Request, wait_seconds: float) -> int:
     return 1 if found.refused else 0
 
 
+@cli.command()
+@click.option(
+    "--file", "paths", type=click.Path(path_type=Path), multiple=True, help="What this file brought; repeatable."
+)
+@selecting
+@click.option("--dry-run", is_flag=True, help="Print what would go; change nothing.")
+@click.option(
+    "--wait", "wait_seconds", type=click.FloatRange(min=0), default=0, help="Seconds to wait for another writer."
+)
+@click.pass_obj
+def forget(
+    context: Context,
+    paths: tuple[Path, ...],
+    symbols: tuple[str, ...],
+    datasets: tuple[str, ...],
+    intervals: tuple[str, ...],
+    start: datetime | None,
+    end: datetime | None,
+    dry_run: bool,
+    wait_seconds: float,
+) -> int:
+    """Takes out what a file, a symbol or a range of days brought, ledger included.
+
+    A range of days takes the files that lie in it wholly; those that only partly do are named and stay.
+    """
+    selection = selection_of(symbols, datasets, intervals, start, end)
+    if not paths and selection == Selection():
+        raise WrongUsage("say what to forget: --file, --symbol, --dataset, --interval, --start or --end")
+    if dry_run:
+        with warehouse.reader(context.warehouse, wait_seconds=wait_seconds) as connection:
+            gone = forgetting.choose(connection, paths, selection)
+    else:
+        # Checked first, so that a mistyped path does not make a new warehouse.
+        with warehouse.reader(context.warehouse, wait_seconds=wait_seconds) as connection:
+            forgetting.choose(connection, paths, selection)
+        arguments = {"files": [str(path) for path in paths], "selection": str(selection)}
+        with warehouse.writer(context.settings, context.warehouse, wait_seconds=wait_seconds) as opened:
+            gone = forgetting.forget(opened, context.settings, paths, selection, arguments)
+    facts = {
+        "dry_run": dry_run,
+        "forgotten": [file.path for file in gone.files],
+        "rows": gone.rows,
+        "left_because_partly_outside": [file.path for file in gone.partly],
+    }
+    verb = "would be forgotten" if dry_run else f"forgotten ({gone.rows:,} rows)"
+    lines = [*(file.path for file in gone.files), f"{len(gone.files)} files {verb}"]
+    lines += [f"left, only partly within the days: {file.path}" for file in gone.partly]
+    context.answer(facts, "\n".join(lines))
+    return 0
+
+
+@cli.command()
+@click.option(
+    "--data-dir",
+    "folders",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    multiple=True,
+    envvar="LOADERS_DATA_DIR",
+    help="Folder with files; repeatable.",
+)
+@selecting
+@click.option("--market", type=click.Choice(["um", "cm", "spot"]), default="um", help="As for load.")
+@click.pass_obj
+def check(
+    context: Context,
+    folders: tuple[Path, ...],
+    symbols: tuple[str, ...],
+    datasets: tuple[str, ...],
+    intervals: tuple[str, ...],
+    start: datetime | None,
+    end: datetime | None,
+    market: str,
+) -> int:
+    """Looks before a load: lock, disk, warehouse, files, clock. Changes nothing."""
+    selection = selection_of(symbols, datasets, intervals, start, end)
+    request = Request(tuple(folder.absolute() for folder in folders), selection, cast(Market, market))
+    checks = list(preflight.checks(context.warehouse, request))
+    passed = all(one.passed for one in checks)
+    facts = {
+        "passed": passed,
+        "checks": [{"name": one.name, "passed": one.passed, "detail": one.detail} for one in checks],
+    }
+    context.answer(facts, "\n".join(f"{'ok' if one.passed else 'FAIL':5} {one.name:10} {one.detail}" for one in checks))
+    return 0 if passed else 1
+
+
+@cli.command()
+@click.option("--overlaps", is_flag=True, help="List files of one series whose times overlap, too.")
+@click.option("--wait", "wait_seconds", type=click.FloatRange(min=0), default=0, help="Seconds to wait for a writer.")
+@click.pass_obj
+def status(context: Context, overlaps: bool, wait_seconds: float) -> int:
+    """Jobs, files, rows, coverage by symbol and dataset, failures with their reasons."""
+    with warehouse.reader(context.warehouse, wait_seconds=wait_seconds) as connection:
+        answer = reporting.facts(connection, overlaps=overlaps)
+    context.answer(dict(answer), reporting.text(answer))
+    return 0
+
+
+@cli.command()
+@click.pass_obj
+def demo(context: Context) -> int:
+    """Generates sample files, lands and builds them, and shows what came out. Uses its own warehouse in demo/."""
+    summary = demonstration.run(context.settings, reporter())
+    context.answer(demonstration.facts(summary), demonstration.text(summary))
+    return 0
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: errors with a name become one line and their exit status."""
     try:
@@ -255,6 +365,9 @@ def main(arguments: list[str] | None = None) -> None:
     except LoadersError as error:
         click.echo(f"loaders: {error}", err=True)
         status = error.exit_status
+    except duckdb.Error as error:
+        click.echo(f"loaders: the engine gave up, what was committed is whole: {error}", err=True)
+        status = 1
     sys.exit(status if isinstance(status, int) else 0)
 
 

@@ -116,6 +116,9 @@ def land_typed(
                     unnest($symbols) as symbol
             ) as brought on source.filename = brought.path"""
     chosen = _chosen(manner, table, origin)
+    for column in manner.columns:
+        if column.name in chosen and _read_as(column, narrow) == "VARCHAR" and column.kind is Kind.DECIMAL:
+            chosen[column.name] = _wide(quote(column.name), column.scale)
     used = "".join(chosen.values())
     parameters = {name: value for name, value in parameters.items() if name == "paths" or join or f"${name}" in used}
     typed = ", ".join(f"'{column.name}': '{_read_as(column, narrow)}'" for column in manner.columns)
@@ -440,13 +443,27 @@ def _read_as(column: Column, narrow: bool) -> str:
         case Kind.INTEGER | Kind.EPOCH:
             return "BIGINT"
         case Kind.DECIMAL:
-            return f"DECIMAL({18 if narrow and column.scale <= 8 else 38}, {column.scale})"
+            return f"DECIMAL(18, {column.scale})" if narrow and column.scale <= 8 else "VARCHAR"
         case Kind.FLAG:
             return "BOOLEAN"
         case Kind.CLOCK:
             return "TIMESTAMP"
         case Kind.TEXT:
             return "VARCHAR"
+
+
+def _wide(text: str, scale: int) -> str:
+    """SQL that reads a decimal of up to 38 digits exactly.
+
+    The engine parses decimals of more than 18 digits some forty times slower than others, so the two sides of the
+    point are read apart; what does not look plain is left to it.
+    """
+    return f"""case
+        when regexp_full_match({text}, '[0-9]{{1,18}}([.][0-9]{{1,{scale}}})?') then
+            split_part({text}, '.', 1)::decimal(18, 0)::decimal(38, {scale})
+            + ('0.' || split_part({text}, '.', 2) || '0')::decimal(18, {scale})::decimal(38, {scale})
+        else {text}::decimal(38, {scale})
+    end"""
 
 
 def _tried(column: Column, unit: int) -> str:
@@ -463,6 +480,8 @@ def _tried(column: Column, unit: int) -> str:
             scale = column.scale
             # Exponents are rare; what is lost by rounding shows against four more places.
             return f"""case
+                when regexp_full_match({text}, '[0-9]{{1,18}}([.][0-9]{{1,{scale}}})?')
+                    then {_wide(text, scale)}
                 when regexp_full_match({text}, '[+-]?[0-9]+([.][0-9]{{0,{scale}}}0*)?')
                     then try_cast({text} as decimal(38, {scale}))
                 when regexp_full_match({text}, '[+-]?[0-9]+([.][0-9]*)?[eE][+-]?[0-9]{{1,2}}')

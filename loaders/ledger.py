@@ -70,14 +70,17 @@ def now() -> datetime:
 
 
 def landed_files(connection: duckdb.DuckDBPyConnection) -> dict[Identity, LandedFile]:
-    """Files whose rows are in raw, by identity."""
-    rows = connection.execute(
-        f"""
-        select file_id, path, size_bytes, modified_ns, sha256, {_IDENTITY}
-        from ops.ingestion_files
-        where status = 'loaded'
-        """
-    ).fetchall()
+    """Files whose rows are in raw, by identity; none where the ledger has not been made yet."""
+    try:
+        rows = connection.execute(
+            f"""
+            select file_id, path, size_bytes, modified_ns, sha256, {_IDENTITY}
+            from ops.ingestion_files
+            where status = 'loaded'
+            """
+        ).fetchall()
+    except duckdb.CatalogException:
+        return {}
     landed = {}
     for file_id, path, size, modified, sha256, *identity in rows:
         file = LandedFile(file_id, _identity(identity), path, size, modified, sha256)

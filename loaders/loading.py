@@ -120,8 +120,17 @@ def settle(steps: Iterable[Step]) -> Iterator[Step]:
             yield step
 
 
-def load(warehouse: Warehouse, settings: Settings, request: Request, reporter: Reporter) -> Report:
-    """Lands what the plan says; each file is in the warehouse wholly or not at all."""
+def load(
+    warehouse: Warehouse,
+    settings: Settings,
+    request: Request,
+    reporter: Reporter,
+    ready: Callable[[Path, Sequence[Step]], None] | None = None,
+) -> Report:
+    """Lands what the plan says; each file is in the warehouse wholly or not at all.
+
+    `ready` is asked before the first file and may raise: there is no room, say.
+    """
     connection = warehouse.connection
     arguments = asdict(request)
     arguments["selection"] = {
@@ -132,7 +141,7 @@ def load(warehouse: Warehouse, settings: Settings, request: Request, reporter: R
     status = "interrupted"
     try:
         with Stop() as stop:
-            run.all(stop)
+            run.all(stop, ready)
         if run.report.signal is None:
             status = "failed" if run.report.exit_status else "finished"
     finally:
@@ -156,9 +165,11 @@ class _Run:
         self.file_id = ledger.next_file_id(self.connection)
         self.limits = Limits(settings.max_member_bytes, settings.max_ratio)
 
-    def all(self, stop: Stop) -> None:
+    def all(self, stop: Stop, ready: Callable[[Path, Sequence[Step]], None] | None) -> None:
         found, steps = survey(self.connection, self.request)
         work = planning.to_do(steps)
+        if ready is not None:
+            ready(self.warehouse.path, work)
         totals = self.report.totals
         totals.files_total = len(steps) + len(found.refused)
         totals.files_skipped = len(steps) - len(work)

@@ -150,23 +150,44 @@ def prepare(candidate: Candidate, scratch: Path, limits: Limits) -> Prepared:
         raise
 
 
-def _judge(
-    candidate: Candidate, scan: _Scan, sha256: str, status: os.stat_result, text: Path, packed: bool
-) -> Prepared:
-    layout = candidate.layout
+def peek(candidate: Candidate) -> None:
+    """Opens the file and looks at its first lines only. Raises `FileRejected`, OSError."""
+    scan = _Scan(candidate.layout)
+    if candidate.path.name.endswith(".csv"):
+        with candidate.path.open("rb") as file:
+            scan.take(file.read(_HEAD))
+    else:
+        with _archive_errors(), _member(candidate.path) as source:
+            scan.take(source.read(_HEAD))
+    if not scan.size:
+        raise FileRejected("the file is empty: download it again")
+    header, sample = _first_lines(scan, whole=scan.size < _HEAD)
+    _unit_of(sample, _columns_of(sample, header, candidate.layout))
+
+
+def _first_lines(scan: _Scan, *, whole: bool) -> tuple[str | None, list[str]]:
+    """Header, if there is one, and the first rows. Raises `FileRejected` for what is no CSV with rows."""
     head = _decode(bytes(scan.head), scan)
     lines = [line for line in head.splitlines() if line.strip()]
-    if len(scan.head) < scan.size and len(lines) > 1:
+    if not whole and len(lines) > 1:
         lines.pop()
     if not lines:
         raise FileRejected("the file holds no lines: download it again")
     if lines[0].lstrip().startswith(("<", "{")):
         raise FileRejected("is a web page or an error answer, not a CSV file: download it again")
-    header = _is_header(lines[0], layout)
-    sample = lines[1:] if header else lines
-    if not sample:
+    if not _is_header(lines[0], scan.layout):
+        return None, lines
+    if len(lines) == 1:
         raise FileRejected("has a header and no rows: download it again, or take it away")
-    columns = _columns_of(sample, lines[0] if header else None, layout)
+    return lines[0], lines[1:]
+
+
+def _judge(
+    candidate: Candidate, scan: _Scan, sha256: str, status: os.stat_result, text: Path, packed: bool
+) -> Prepared:
+    title, sample = _first_lines(scan, whole=len(scan.head) >= scan.size)
+    header = title is not None
+    columns = _columns_of(sample, title, candidate.layout)
     complete = scan.tail.endswith((b"\n", b"\r"))
     rows = scan.newlines + (not complete) - header
     last = scan.tail.decode("utf-8", "replace").splitlines()[-1]
@@ -302,18 +323,15 @@ def _inflate(
     handle, name = tempfile.mkstemp(suffix=".csv", dir=scratch)
     written = 0
     try:
-        with os.fdopen(handle, "wb") as target, _member(candidate.path) as source:
+        with os.fdopen(handle, "wb") as target, _archive_errors(), _member(candidate.path) as source:
             while chunk := source.read(_CHUNK):
                 written += len(chunk)
                 if written > allowed:
                     raise FileRejected(
-                        f"inflates to more than {allowed} bytes ({packed_size} packed): no market data shrinks like that"
+                        f"inflates to more than {allowed} bytes ({packed_size} packed): no prices shrink like that"
                     )
                 target.write(chunk)
                 take(chunk)
-    except (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        Path(name).unlink(missing_ok=True)
-        raise FileRejected(f"the archive is damaged or cut off ({error}): download it again") from error
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
@@ -321,6 +339,15 @@ def _inflate(
         Path(name).unlink(missing_ok=True)
         raise FileRejected("the archive holds an empty file: download it again")
     return Path(name)
+
+
+@contextmanager
+def _archive_errors() -> Iterator[None]:
+    """What zip and gzip say about a damaged archive, as `FileRejected`."""
+    try:
+        yield
+    except (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise FileRejected(f"the archive is damaged or cut off ({error}): download it again") from error
 
 
 @contextmanager
