@@ -1,0 +1,51 @@
+{#-
+    Books of dbt's own runs, one row each in `state.builds`, so that a publication can tell a warehouse that was built and
+    tested as a whole from one that was not. A run that was killed leaves its row without an end.
+-#}
+
+{#- on-run-start: the run begins, and so many changes were landed. -#}
+{% macro record_build_start() %}
+    {%- if execute and flags.WHICH in ['build', 'run', 'seed', 'snapshot', 'test'] -%}
+        {%- do run_query(
+            "insert into state.builds (build_id, command, started_at, change_id) "
+            ~ "select '" ~ invocation_id ~ "', '" ~ flags.WHICH ~ "', "
+            ~ "cast('" ~ run_started_at.strftime('%Y-%m-%d %H:%M:%S.%f') ~ "' as timestamp), "
+            ~ "coalesce((select max(change_id) from ops.ingestion_changes), 0)"
+        ) -%}
+    {%- endif -%}
+{% endmacro %}
+
+
+{#- on-run-end: what was built, what of the project was left out, what failed. Changes landed meanwhile leave the row
+    without a state, since nobody can say which models saw them. -#}
+{% macro record_build_end(results) %}
+    {%- if execute and flags.WHICH in ['build', 'run', 'seed', 'snapshot', 'test'] -%}
+        {%- set counts = namespace(built=0, failed=0) -%}
+        {%- set seen = [] -%}
+        {%- for result in results -%}
+            {%- do seen.append(result.node.unique_id) -%}
+            {%- if result.status not in ['success', 'pass', 'warn'] -%}
+                {%- set counts.failed = counts.failed + 1 -%}
+            {%- endif -%}
+            {%- if result.node.resource_type in ['model', 'seed', 'snapshot'] -%}
+                {%- set counts.built = counts.built + 1 -%}
+            {%- endif -%}
+        {%- endfor -%}
+        {%- set left_out = [] -%}
+        {%- for node in graph.nodes.values() -%}
+            {%- if node.resource_type in ['model', 'seed', 'snapshot', 'test'] and node.unique_id not in seen
+                and node.config.get('enabled', true) and node.config.get('materialized') != 'ephemeral' -%}
+                {%- do left_out.append(node.unique_id) -%}
+            {%- endif -%}
+        {%- endfor -%}
+        {%- do run_query(
+            "update state.builds set finished_at = cast('"
+            ~ modules.datetime.datetime.now(modules.pytz.utc).strftime('%Y-%m-%d %H:%M:%S.%f') ~ "' as timestamp), "
+            ~ "change_id = case when change_id = coalesce((select max(change_id) from ops.ingestion_changes), 0) "
+            ~ "then change_id end, "
+            ~ "nodes_built = " ~ counts.built ~ ", nodes_failed = " ~ counts.failed
+            ~ ", nodes_left_out = " ~ left_out | length
+            ~ ", dbt_version = '" ~ dbt_version ~ "' where build_id = '" ~ invocation_id ~ "'"
+        ) -%}
+    {%- endif -%}
+{% endmacro %}
