@@ -76,12 +76,12 @@ def overlapping_month(data: Path) -> None:
 def trades_of_a_day(data: Path) -> None:
     """Trades of a day without candles; one is missing at noon."""
     noon = archive.day("2024-03-04") + timedelta(hours=12)
-    archive.agg_trades(data, "AAAUSDT", "2024-03-04", first_id=1000, keep=lambda time: time != noon)
+    archive.agg_trades(data, "AAAUSDT", "2024-03-04", first_id=100_000, keep=lambda time: time != noon)
 
 
 def trades_of_the_day_before(data: Path) -> None:
     """Trades that join the ones above without a hole."""
-    archive.agg_trades(data, "AAAUSDT", "2024-03-03", first_id=1000 - 8640)
+    archive.agg_trades(data, "AAAUSDT", "2024-03-03", first_id=100_000 - 8640)
 
 
 Step = Callable[[Path], None]

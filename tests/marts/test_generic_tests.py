@@ -1,0 +1,94 @@
+"""The project's generic tests, tested on literal rows: each passes what is right and names what is wrong."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.marts import archive
+from tests.marts.conftest import Warehouse
+from tests.marts.test_rebuild import copied_project
+
+LITERAL_ROWS = {
+    "key_right": "select 'A' as symbol, 1 as number union all select 'A', 2 union all select 'B', 1",
+    "key_doubled": "select 'A' as symbol, 1 as number union all select 'A', 1 union all select 'B', 1",
+    "key_null": "select 'A' as symbol, null as number union all select 'B', 1",
+    "value_right": "select 1 as number union all select 2",
+    "value_wrong": "select 1 as number union all select -2",
+    "value_null": "select 1 as number union all select null",
+}
+TESTS = """
+models:
+  - name: key_right
+    data_tests: [&key {unique_key: {arguments: {columns: [symbol, number]}}}]
+  - name: key_doubled
+    data_tests: [*key]
+  - name: key_null
+    data_tests: [*key]
+  - name: value_right
+    data_tests: [&value {holds: {arguments: {expression: number > 0}}}]
+  - name: value_wrong
+    data_tests: [*value]
+  - name: value_null
+    data_tests: [*value]
+  - name: grid_right
+    data_tests: [&grid {no_holes_on_grid: {arguments: {time_column: open_time, dataset: klines}}}]
+  - name: grid_with_a_hole
+    data_tests: [*grid]
+  - name: grid_that_stopped
+    data_tests: [*grid]
+  - name: grid_empty
+    data_tests: [*grid]
+"""
+GRID = "select symbol, open_time from {{{{ ref('stg_binance__klines') }}}} where {condition}"
+GRID_ROWS = {
+    "grid_right": GRID.format(condition="true"),
+    "grid_with_a_hole": GRID.format(condition="open_time != '2024-03-01 05:00'"),
+    "grid_that_stopped": GRID.format(condition="open_time < '2024-03-02 05:00'"),
+    "grid_empty": GRID.format(condition="false"),
+}
+
+
+@pytest.fixture(scope="module")
+def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
+    """Number of failing rows that the test of each model found."""
+    warehouse = Warehouse(tmp_path_factory.mktemp("literal"))
+    for of in ("2024-03-01", "2024-03-02"):
+        archive.klines(warehouse.data, "AAAUSDT", of)
+    warehouse.load()
+    warehouse.project = copied_project(warehouse.folder / "project")
+    models = warehouse.project / "models" / "intermediate"
+    for name, sql in {**LITERAL_ROWS, **GRID_ROWS}.items():
+        (models / f"{name}.sql").write_text(sql)
+    (models / "_literal.yml").write_text(TESTS)
+    names = [*LITERAL_ROWS, *GRID_ROWS]
+    warehouse.build("--select", "base_ops__overlapping_files", "stg_binance__klines", *names, expect=1)
+    results = json.loads((warehouse.folder / "target" / "run_results.json").read_text())["results"]
+    found = {}
+    for name in names:
+        (found[name],) = [
+            result["failures"]
+            for result in results
+            if result["unique_id"].startswith("test.") and f"_{name}_" in result["unique_id"]
+        ]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("model", "failing_rows"),
+    [
+        pytest.param("key_right", 0, id="unique_key passes keys that differ in one column"),
+        pytest.param("key_doubled", 1, id="unique_key finds a key that stands twice"),
+        pytest.param("key_null", 1, id="unique_key finds a NULL in a key"),
+        pytest.param("value_right", 0, id="holds passes what is true of every row"),
+        pytest.param("value_wrong", 1, id="holds finds the row it is false of"),
+        pytest.param("value_null", 1, id="holds finds the row it is unknown of"),
+        pytest.param("grid_right", 0, id="no_holes_on_grid passes a whole series"),
+        pytest.param("grid_with_a_hole", 1, id="no_holes_on_grid finds a missing step"),
+        pytest.param("grid_that_stopped", 1, id="no_holes_on_grid finds a series that stopped"),
+        pytest.param("grid_empty", 2, id="no_holes_on_grid finds both days of an empty series"),
+    ],
+)
+def test_a_generic_test_finds_what_it_is_for(failures: dict[str, int], model: str, failing_rows: int) -> None:
+    assert failures[model] == failing_rows

@@ -1,0 +1,178 @@
+"""The liquidation marts against the plain reference, and promise 3 for what depends on the whole path."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.marts import archive
+from tests.marts import liquidation_reference as reference
+from tests.marts.conftest import PROJECT, Warehouse, another
+
+CENT = 0.01
+WEIGHTS = reference.read_weights(PROJECT / "seeds" / "leverage_weights.csv")
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """A generated history: what the exchange would have published."""
+
+    symbol: str
+    candles: Mapping[datetime, reference.Candle]
+    marks: Mapping[datetime, reference.Candle]
+    snapshots: Mapping[datetime, Decimal | None]
+
+    def write(self, root: Path, start: datetime, end: datetime) -> None:
+        """The archive's files of the days from start (inclusive) to end (exclusive)."""
+        for first in archive.steps(start, end, 24 * 60):
+            times = list(archive.steps(first, first + timedelta(days=1), 5))
+            self.write_klines(root, first, "klines", [self.candles[time] for time in times if time in self.candles])
+            self.write_klines(root, first, "markPriceKlines", [self.marks[time] for time in times if time in self.marks])
+            lines = [archive.METRICS_HEADER]
+            for time in times:
+                if time in self.snapshots:
+                    contracts = self.snapshots[time] or Decimal(0)
+                    value = contracts * self.candles[time].open if time in self.candles else Decimal(0)
+                    lines.append(f"{time:%Y-%m-%d %H:%M:%S},{self.symbol},{contracts},{value},,,,")
+            folder = root / "data/futures/um/daily/metrics" / self.symbol
+            archive.write(folder / f"{self.symbol}-metrics-{first:%Y-%m-%d}.csv", lines)
+
+    def write_klines(self, root: Path, first: datetime, kind: str, candles: list[reference.Candle]) -> None:
+        """A day's candles of one kind; no file for none."""
+        if not candles:
+            return
+        lines = [archive.KLINE_HEADER]
+        for candle in candles:
+            opened, closes = archive.milliseconds(candle.open_time), archive.milliseconds(candle.end) - 1
+            prices = f"{candle.open},{candle.high},{candle.low},{candle.close}"
+            volumes = "0,{0},0,0,0,0,0" if kind == "markPriceKlines" else "10,{0},1000,5,4,400,0"
+            lines.append(f"{opened},{prices},{volumes.format(closes)}")
+        folder = root / "data/futures/um/daily" / kind / self.symbol / "5m"
+        archive.write(folder / f"{self.symbol}-5m-{first:%Y-%m-%d}.csv", lines)
+
+
+def generate(symbol: str, start: datetime, days: int, price: str, seed: int) -> Market:
+    """A walk of prices and open interest, with holes in both, zeros, flat candles and mark prices on some days."""
+    draw = random.Random(seed)
+    tick = Decimal(price) / 10000
+    ticks, contracts = 10000, Decimal(50000)
+    candles, marks, snapshots = {}, {}, {}
+    end = start + timedelta(days=days)
+    for time in archive.steps(start, end, 5):
+        opened = ticks
+        ticks = max(1000, ticks + round(draw.gauss(0, 18)))
+        high, low = max(opened, ticks) + draw.randrange(12), min(opened, ticks) - draw.randrange(12)
+        if draw.random() > 0.004:
+            candles[time] = reference.Candle(time, opened * tick, high * tick, low * tick, ticks * tick)
+        if time.day % 3 == 0 and draw.random() > 0.01:
+            moved = draw.randrange(-6, 7)
+            prices = [(number + moved) * tick for number in (opened, high, low, ticks)]
+            marks[time] = reference.Candle(time, *prices)
+        contracts += Decimal(round(draw.gauss(float(50000 - contracts) * 0.002, 60), 0))
+        fate = draw.random()
+        if fate < 0.002:
+            snapshots[time] = None
+        elif fate > 0.006:
+            snapshots[time] = contracts + Decimal("0.125")
+    return Market(symbol, candles, marks, snapshots)
+
+
+def assert_agrees(warehouse: Warehouse, market: Market) -> None:
+    """Levels, map and heatmap are what the reference says, to the cent."""
+    expected = reference.simulate(
+        market.candles,
+        market.snapshots,
+        reference.read_brackets(PROJECT / "seeds" / "margin_brackets.csv", market.symbol),
+        WEIGHTS,
+        market.marks,
+    )
+    assert expected.levels
+    levels = {
+        (side, leverage, opened_at): rest
+        for side, leverage, opened_at, *rest in warehouse.query(
+            "select side, leverage, opened_at, entry_price, liquidation_price, price_bin, quantity, volume_usd,"
+            " liquidated_at, liquidated_volume_usd, closed_at"
+            f" from marts.liquidation_levels where symbol = '{market.symbol}'"
+        )
+    }
+    assert len(levels) == len(expected.levels)
+    for level in expected.levels:
+        entry, price, price_bin, quantity, volume, liquidated_at, liquidated, closed_at = levels[
+            level.side, level.leverage, level.opened_at.replace(tzinfo=None)
+        ]
+        assert entry == level.entry_price
+        assert abs(price - level.liquidation_price) <= reference.TICK
+        assert price_bin == reference.price_bin(level.liquidation_price)
+        assert float(quantity) == pytest.approx(level.quantity, rel=1e-9)
+        assert float(volume) == pytest.approx(level.volume_usd, abs=CENT)
+        assert liquidated_at == naive(level.liquidated_at), level
+        assert closed_at == naive(level.closed_at), level
+        if liquidated is not None:
+            assert float(liquidated) == pytest.approx(level.liquidated_volume_usd, abs=CENT)
+
+    newest = max(expected.pictures)
+    map_bins = {
+        (side, price_bin): float(volume)
+        for side, price_bin, volume in warehouse.query(
+            "select side, price_bin, sum(volume_usd) from marts.liquidation_map"
+            f" where symbol = '{market.symbol}' group by side, price_bin"
+        )
+    }
+    assert map_bins == pytest.approx(expected.pictures[newest], abs=CENT)
+
+    heatmap: dict[datetime, reference.Picture] = {}
+    for bucket_at, side, price_bin, volume in warehouse.query(
+        "select bucket_at, side, price_bin, volume_usd from marts.liquidation_heatmap"
+        f" where symbol = '{market.symbol}'"
+    ):
+        heatmap.setdefault(bucket_at, {})[side, price_bin] = float(volume)
+    for bucket_at, picture in expected.pictures.items():
+        if bucket_at > newest - timedelta(days=30) and picture:
+            assert heatmap.pop(bucket_at.replace(tzinfo=None)) == pytest.approx(picture, abs=CENT), bucket_at
+    assert heatmap == {}
+
+
+def naive(time: datetime | None) -> datetime | None:
+    """As the marts have it: UTC without saying so."""
+    return time.replace(tzinfo=None) if time else None
+
+
+def test_a_generated_month_agrees_with_the_plain_reference_to_the_cent(warehouse: Warehouse) -> None:
+    start = archive.day("2024-03-01")
+    dear = generate("BTCUSDT", start, 31, "60000", seed=1)
+    cheap = generate("NOBODYUSDT", start, 5, "0.02", seed=2)
+    dear.write(warehouse.data, start, start + timedelta(days=31))
+    cheap.write(warehouse.data, start, start + timedelta(days=5))
+    warehouse.load()
+    warehouse.build()
+    assert_agrees(warehouse, dear)
+    assert_agrees(warehouse, cheap)
+
+
+def test_days_in_any_order_give_the_same_liquidation_marts(warehouse: Warehouse) -> None:
+    """A day that arrives late ends levels opened long before it and changes the shrinking of all that followed."""
+    start = archive.day("2024-03-01")
+    market = generate("BTCUSDT", start, 5, "60000", seed=3)
+    young = generate("NOBODYUSDT", start + timedelta(days=2), 2, "1", seed=4)
+    for numbers in ((1, 3), (4,), (0,), (2,)):
+        for number in numbers:
+            market.write(warehouse.data, start + timedelta(days=number), start + timedelta(days=number + 1))
+        if numbers == (0,):
+            young.write(warehouse.data, start, start + timedelta(days=5))
+        warehouse.load()
+        warehouse.build(command="run")
+    fresh = another(warehouse.folder / "fresh")
+    fresh.data.symlink_to(warehouse.data)
+    fresh.load()
+    fresh.build()
+    expected, found = fresh.marts(), warehouse.marts()
+    for name in ("liquidation_levels", "liquidation_map", "liquidation_heatmap"):
+        assert expected[name]
+        assert found[name] == expected[name], name
+    assert_agrees(warehouse, market)
