@@ -97,3 +97,28 @@ class FileChanged(FileRejected):
 
     def __init__(self) -> None:
         super().__init__("the file changed while it was read: load again once its writer has finished")
+
+
+class FolderNotOurs(LoadersError):
+    """A folder that would be emptied holds something that this project did not write."""
+
+    def __init__(self, folder: object) -> None:
+        super().__init__(
+            f"{folder} holds files that are no Data Docs of ours, and would be emptied: name another with LOADERS_DATA_DOCS"
+        )
+
+
+class NotPublishable(LoadersError):
+    """The warehouse's state did not pass everything; the last published file stays."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"nothing was published, the last file stays: {why}")
+
+
+class PublishedBusy(LoadersError):
+    """Another process publishes to the same file. Exit status 75: try later."""
+
+    exit_status = 75
+
+    def __init__(self, path: object) -> None:
+        super().__init__(f"{path} is being published by another process: try later")

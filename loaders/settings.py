@@ -18,6 +18,10 @@ class Settings(BaseSettings):
     project_dir: Path | None = None
     warehouse: Path | None = None
     data_dir: Path | None = None
+    data_docs: Path | None = Field(default=None, description="Folder of the Data Docs; default target/data_docs.")
+    published: Path | None = Field(
+        default=None, description="File that clients open; default marts.duckdb beside the warehouse."
+    )
 
     memory_limit: str = Field(default="1GB", description="What DuckDB may use; the process adds about 200 MB.")
     threads: int | None = Field(default=None, ge=1, description="DuckDB's threads; default all cores.")
@@ -53,3 +57,11 @@ class Settings(BaseSettings):
     def warehouse_path(self) -> Path:
         """The warehouse, absolute; the same default as profiles.yml."""
         return (self.warehouse or self.project() / "warehouse.duckdb").expanduser().absolute()
+
+    def data_docs_path(self) -> Path:
+        """Where `validate` writes its pages, absolute."""
+        return (self.data_docs or self.project() / "target" / "data_docs").expanduser().absolute()
+
+    def published_path(self) -> Path:
+        """The file that clients open, absolute."""
+        return (self.published or self.warehouse_path().with_name("marts.duckdb")).expanduser().absolute()
