@@ -104,7 +104,8 @@ class FolderNotOurs(LoadersError):
 
     def __init__(self, folder: object) -> None:
         super().__init__(
-            f"{folder} holds files that are no Data Docs of ours, and would be emptied: name another with LOADERS_DATA_DOCS"
+            f"{folder} holds files that are no Data Docs of ours, and would be emptied: "
+            "name another with LOADERS_DATA_DOCS"
         )
 
 

@@ -1,0 +1,541 @@
+"""What must be true of the finished tables, as questions whose answer must be no row.
+
+dbt's tests ask each model, while it is built, whether its own rows are as they should be. Expectations ask the whole
+warehouse afterwards, from outside: is every key there once, is what was landed still what the ledger says, does each
+mart hold all of what the one before it holds, and do two ways to the same figure agree? Keys are those of `meta.key` in
+the YAML beside the models, limits of raw rows are those of `loaders.datasets`: neither is written down again here.
+
+A hole in the data is no failure; a hole that `marts.data_gaps` does not name is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from loaders.datasets import INTERVALS, LAYOUTS, Dataset
+from loaders.errors import SchemaUnreadable
+from loaders.schema import quote
+
+_DAY = INTERVALS["1d"]
+
+#: Raw table → column of the symbol and the candle's length in microseconds, where they are not the usual ones.
+_SYMBOLS = {"kraken_ohlcvt": "pair"}
+_STEPS = {
+    "binance_klines": 'case "interval" '
+    + " ".join(f"when '{name}' then {length}" for name, length in INTERVALS.items())
+    + " end",
+    "kraken_ohlcvt": "interval_minutes * 60000000",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Keyed:
+    """A table and its key: `schema` is `raw` or `marts`. The key of a raw table has `file_id` in it."""
+
+    schema: str
+    name: str
+    key: tuple[str, ...]
+
+    @property
+    def full_name(self) -> str:
+        """Schema and name."""
+        return f"{self.schema}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """A question about a table. `sql` gives the rows that must not be; `{batch}` in it is the table."""
+
+    name: str
+    says: str
+    sql: str
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """All expectations of a table."""
+
+    table: Keyed
+    expectations: tuple[Expectation, ...]
+
+
+def suites(project: Path) -> list[Suite]:
+    """A suite for each raw table and mart that the YAML declares. Raises `SchemaUnreadable` for one without a key."""
+    tables = list(_keyed(project))
+    names = {table.full_name for table in tables}
+    return [Suite(table, tuple(_expectations(table, names))) for table in tables]
+
+
+def _keyed(project: Path) -> Iterator[Keyed]:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    for path in sorted((project / "models").rglob("_*.yml")):
+        document: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), loader) or {}
+        for source in document.get("sources", []):
+            if source.get("schema", source["name"]) == "raw":
+                for table in source["tables"]:
+                    yield Keyed("raw", table["name"], (*_key(path, table), "file_id"))
+        if path.relative_to(project / "models").parts[0] == "marts":
+            for model in document.get("models", []):
+                yield Keyed("marts", model["name"], _key(path, model))
+
+
+def _key(path: Path, table: Mapping[str, Any]) -> tuple[str, ...]:
+    key = table.get("config", {}).get("meta", {}).get("key")
+    if not key:
+        raise SchemaUnreadable(f"{path}: {table['name']} has no meta.key: name the columns that tell its rows apart")
+    return tuple(key)
+
+
+def _expectations(table: Keyed, names: set[str]) -> Iterator[Expectation]:
+    yield from _of_the_key(table)
+    if table.schema == "raw":
+        yield from _of_landed_rows(table)
+    for about, others, expectation in _RELATIONS:
+        if about == table.full_name and names.issuperset(others):
+            yield expectation
+
+
+def _of_the_key(table: Keyed) -> Iterator[Expectation]:
+    key = ", ".join(map(quote, table.key))
+    yield Expectation(
+        "key_is_unique",
+        f"No two rows have the same {', '.join(table.key)}.",
+        f"select {key}, count(*) as row_count from {{batch}} group by {key} having count(*) > 1",
+    )
+    yield Expectation(
+        "key_is_complete",
+        f"No row lacks a part of its key ({', '.join(table.key)}).",
+        f"select * from {{batch}} where {' or '.join(f'{quote(column)} is null' for column in table.key)}",
+    )
+
+
+def _of_landed_rows(table: Keyed) -> Iterator[Expectation]:
+    layouts = [layout for layout in LAYOUTS.values() if layout.table == table.name]
+    if not layouts:
+        raise SchemaUnreadable(f"raw.{table.name} is described in the sources YAML, but no dataset lands in it")
+    time, symbol = quote(layouts[0].time), quote(_SYMBOLS.get(table.name, "symbol"))
+    faults = "\n        ".join(
+        f"when ({condition}) is not true then '{reason}'" for reason, condition in _limits(table, layouts)
+    )
+    yield Expectation(
+        "rows_are_within_limits",
+        "Every row is one that landing would take today.",
+        f"""
+with judged as (
+    select
+        *,
+        case
+        {faults}
+        end as fault
+    from {{batch}}
+)
+select * from judged where fault is not null""",
+    )
+    yield Expectation(
+        "files_are_what_the_ledger_says",
+        "Each landed file has as many rows as the ledger says, from its first to its last time and of its symbol, "
+        "and no row is without a landed file.",
+        f"""
+with present as (
+    select
+        file_id,
+        count(*) as row_count,
+        min({time}) as first_time,
+        max({time}) as last_time,
+        min({symbol}) as first_symbol,
+        max({symbol}) as last_symbol
+    from {{batch}}
+    group by file_id
+),
+ledger as (
+    select * from ops.ingestion_files
+    where status = 'loaded' and dataset = '{layouts[0].dataset}'
+)
+select
+    coalesce(present.file_id, ledger.file_id) as file_id,
+    ledger.path,
+    ledger.rows_loaded,
+    present.row_count,
+    present.first_time,
+    present.last_time
+from present
+full join ledger on present.file_id = ledger.file_id
+where
+    coalesce(present.row_count, 0) is distinct from ledger.rows_loaded
+    or present.first_time < ledger.first_time
+    or present.last_time > ledger.last_time
+    or (ledger.symbol is not null and present.first_symbol <> ledger.symbol)
+    or (ledger.symbol is not null and present.last_symbol <> ledger.symbol)""",
+    )
+
+
+def _limits(table: Keyed, layouts: list[Dataset]) -> list[tuple[str, str]]:
+    """The landing's own checks, for rows of every interval at once."""
+    step = _STEPS.get(table.name, "0")
+    # Weeks and months begin at a day, not at a multiple of their length.
+    aligned = f"epoch_us({quote(layouts[0].time)}) % least({step}, {_DAY}) = 0"
+    # A stricter layout of the same table asks for more, and says so in checks that the others do not have.
+    common = set.intersection(*(set(layout.checks) for layout in layouts))
+    ordered = [check for check in layouts[0].checks if check in common]
+    return [(reason, sql.replace("{step}", f"({step})").replace("{aligned}", aligned)) for reason, sql in ordered]
+
+
+def _same_rows(name: str, says: str, left: str, right: str) -> Expectation:
+    """Both queries give the same rows; what only one of them has is unexpected."""
+    return Expectation(
+        name,
+        says,
+        f"""
+with first_way as ({left}),
+second_way as ({right})
+(
+    select *, 'only in {{batch}}' as found from first_way
+    except all
+    select *, 'only in {{batch}}' as found from second_way
+)
+union all
+(
+    select *, 'missing in {{batch}}' as found from second_way
+    except all
+    select *, 'missing in {{batch}}' as found from first_way
+)""",
+    )
+
+
+_CANDLE = (
+    "symbol, open_time, open, high, low, close, volume, quote_volume, trade_count, taker_buy_volume, "
+    "taker_buy_quote_volume, source"
+)
+
+_KLINES_5M = (
+    Expectation(
+        "times_are_on_the_grid",
+        "Candles open at whole multiples of five minutes, UTC.",
+        "select * from {batch} where epoch_us(open_time) % 300000000 <> 0",
+    ),
+    Expectation(
+        "no_landed_candle_is_lost",
+        "Every five-minute candle of a perpetual that marts.candles has is here, with the same prices: nothing was "
+        "lost, and nothing of the spot market or of mark prices came in.",
+        """
+select
+    candles.symbol,
+    candles.open_time,
+    candles.close as landed_close,
+    found.close as close
+from marts.candles as candles
+left join {batch} as found
+    on candles.symbol = found.symbol and candles.open_time = found.open_time
+where
+    candles.exchange = 'binance'
+    and candles.market = 'um'
+    and candles.kline_type = 'last'
+    and candles."interval" = '5m'
+    and strpos(candles.symbol, '_') = 0
+    and (
+        found.symbol is null
+        or (
+            found.source = 'klines_5m'
+            and (candles.open, candles.high, candles.low, candles.close)
+            <> (found.open, found.high, found.low, found.close)
+        )
+    )""",
+    ),
+    Expectation(
+        "no_candle_is_of_nothing",
+        "Every candle that says it comes from a five-minute file is one of marts.candles.",
+        """
+select found.*
+from {batch} as found
+where
+    found.source = 'klines_5m'
+    and not exists (
+        select 1
+        from marts.candles as candles
+        where
+            candles.exchange = 'binance'
+            and candles.market = 'um'
+            and candles.kline_type = 'last'
+            and candles."interval" = '5m'
+            and candles.symbol = found.symbol
+            and candles.open_time = found.open_time
+    )""",
+    ),
+)
+
+_HOLES_ARE_NAMED = """
+with neighbours as (
+    select
+        symbol,
+        {time} as row_time,
+        lead({time}) over (partition by symbol order by {time}) as next_time
+    from {{batch}}
+)
+select neighbours.*
+from neighbours
+where
+    next_time > row_time + interval '5 minutes'
+    and not exists (
+        select 1
+        from marts.data_gaps as gaps
+        where
+            gaps.dataset = '{dataset}'
+            and gaps.market = 'um'
+            and gaps.symbol = neighbours.symbol
+            and gaps.gap_start < neighbours.next_time
+            and gaps.gap_end > neighbours.row_time
+    )"""
+
+_OPEN_INTEREST = (
+    Expectation(
+        "open_interest_is_known_or_null",
+        "Open interest is above zero, or NULL where it is not known.",
+        "select * from {batch} where open_interest <= 0",
+    ),
+    Expectation(
+        "changes_are_of_one_step",
+        "oi_delta is the difference from the snapshot five minutes before, NULL where that one is missing or unknown.",
+        """
+select
+    later.symbol,
+    later.snapshot_at,
+    later.oi_delta,
+    later.open_interest - earlier.open_interest as difference
+from {batch} as later
+left join {batch} as earlier
+    on later.symbol = earlier.symbol and later.snapshot_at = earlier.snapshot_at + interval '5 minutes'
+where later.oi_delta is distinct from later.open_interest - earlier.open_interest""",
+    ),
+    Expectation(
+        "no_symbol_is_lost",
+        "Every perpetual whose snapshots were landed is here.",
+        """
+select distinct symbol
+from ops.ingestion_files
+where status = 'loaded' and dataset = 'metrics' and market = 'um' and rows_loaded > 0 and strpos(symbol, '_') = 0
+except
+select symbol from {batch}""",
+    ),
+)
+
+_CANDLES_WITH_SIDE = (
+    _same_rows(
+        "candles_are_those_of_klines_5m",
+        "Every candle of marts.klines_5m is here with the same figures, and no other.",
+        f"select {_CANDLE} from {{batch}}",
+        f"select {_CANDLE} from marts.klines_5m",
+    ),
+    Expectation(
+        "events_follow_price_and_open_interest",
+        "An event is what the candle's direction and its change of open interest say, and NULL where that is unknown.",
+        """
+with judged as (
+    select
+        *,
+        case
+            when oi_delta is null then null
+            when oi_delta = 0 or close = open then 'none'
+            when oi_delta > 0 and close > open then 'long_open'
+            when oi_delta > 0 then 'short_open'
+            when close > open then 'short_close'
+            else 'long_close'
+        end as expected_event
+    from {batch}
+)
+select * from judged where position_event is distinct from expected_event""",
+    ),
+)
+
+_CANDLES = (
+    Expectation(
+        "no_series_is_lost",
+        "Every series of candles that was landed is here.",
+        """
+select distinct
+    market,
+    kline_type,
+    symbol,
+    "interval"
+from ops.ingestion_files
+where status = 'loaded' and dataset = 'klines' and rows_loaded > 0
+except
+select
+    market,
+    kline_type,
+    symbol,
+    "interval"
+from {batch}""",
+    ),
+)
+
+_LEVELS = (
+    Expectation(
+        "levels_are_opened_by_a_candle",
+        "Each level was opened on its side by the candle that ends then, within that candle's prices.",
+        """
+select levels.*
+from {batch} as levels
+left join marts.candles_with_side as candles
+    on levels.symbol = candles.symbol and levels.opened_at = candles.open_time + interval '5 minutes'
+where
+    candles.symbol is null
+    or candles.inferred_side is distinct from levels.side
+    or levels.entry_price not between candles.low and candles.high""",
+    ),
+    Expectation(
+        "levels_hold_what_was_opened",
+        "The levels of a candle together hold the contracts by which open interest rose, to a millionth.",
+        """
+with opened as (
+    select
+        symbol,
+        opened_at,
+        sum(quantity) as quantity
+    from {batch}
+    group by symbol, opened_at
+)
+select
+    opened.*,
+    candles.oi_delta
+from opened
+inner join marts.candles_with_side as candles
+    on opened.symbol = candles.symbol and opened.opened_at = candles.open_time + interval '5 minutes'
+where abs(opened.quantity - candles.oi_delta) > greatest(candles.oi_delta / 1000000, 0.00000001)""",
+    ),
+)
+
+_MAP = (
+    Expectation(
+        "what_stands_is_within_open_interest",
+        "On each side no more contracts stand than the last known open interest, but for rounding.",
+        """
+with standing as (
+    select
+        symbol,
+        side,
+        sum(quantity) as quantity
+    from {batch}
+    group by symbol, side
+),
+last_known as (
+    select
+        symbol,
+        arg_max(open_interest, snapshot_at) as open_interest
+    from marts.open_interest_5m
+    where open_interest is not null
+    group by symbol
+)
+select
+    standing.*,
+    last_known.open_interest
+from standing
+left join last_known on standing.symbol = last_known.symbol
+where last_known.symbol is null or standing.quantity > last_known.open_interest * 1.000001""",
+    ),
+    Expectation(
+        "prices_are_the_last_ones",
+        "as_of and last_price are those of the symbol's last candle.",
+        """
+with last_candles as (
+    select
+        symbol,
+        max(open_time) + interval '5 minutes' as as_of,
+        arg_max(close, open_time) as last_price
+    from marts.klines_5m
+    group by symbol
+)
+select distinct
+    found.symbol,
+    found.as_of,
+    found.last_price
+from {batch} as found
+left join last_candles on found.symbol = last_candles.symbol
+where
+    found.as_of is distinct from last_candles.as_of
+    or found.last_price is distinct from last_candles.last_price""",
+    ),
+)
+
+_HEATMAP_ENDS_IN_THE_MAP = _same_rows(
+    "newest_step_is_the_map",
+    "The newest step of a symbol holds what marts.liquidation_map holds, bin by bin.",
+    """
+    select symbol, side, price_bin, volume_usd
+    from {batch}
+    qualify bucket_at = max(bucket_at) over (partition by symbol)
+""",
+    """
+    select symbol, side, price_bin, sum(volume_usd) as volume_usd
+    from marts.liquidation_map
+    group by symbol, side, price_bin
+""",
+)
+
+_BACKTEST = Expectation(
+    "rates_are_shares",
+    "Hit rates and coverage lie between 0 and 1, and lift is hit_rate / null_hit_rate.",
+    """
+select *
+from {batch}
+where
+    hit_rate not between 0 and 1
+    or null_hit_rate not between 0 and 1
+    or coverage_share not between 0 and 1
+    or abs(lift * null_hit_rate - hit_rate) > 0.000001""",
+)
+
+_GAPS = Expectation(
+    "gaps_have_a_length",
+    "A gap ends after it begins, and something is missing in it.",
+    "select * from {batch} where gap_end < gap_start or missing <= 0",
+)
+
+_COMPLETENESS = Expectation(
+    "days_add_up",
+    "What is present and what is missing of a day is what was expected.",
+    "select * from {batch} where present + missing <> expected or least(present, missing, expected) < 0",
+)
+
+_CHECKS = Expectation(
+    "no_check_fails",
+    "No check of marts.quality_checks says fail; a warning may be published.",
+    "select * from {batch} where status not in ('pass', 'warn')",
+)
+
+#: Table, the other tables that the question needs, the question. It is asked only where all of them are declared.
+_RELATIONS: tuple[tuple[str, tuple[str, ...], Expectation], ...] = tuple(
+    chain(
+        (("marts.candles", (), one) for one in _CANDLES),
+        (("marts.klines_5m", ("marts.candles",), one) for one in _KLINES_5M),
+        (("marts.open_interest_5m", (), one) for one in _OPEN_INTEREST),
+        (("marts.candles_with_side", ("marts.klines_5m",), one) for one in _CANDLES_WITH_SIDE),
+        (("marts.liquidation_levels", ("marts.candles_with_side",), one) for one in _LEVELS),
+        (("marts.liquidation_map", ("marts.klines_5m", "marts.open_interest_5m"), one) for one in _MAP),
+        (("marts.liquidation_heatmap", ("marts.liquidation_map",), one) for one in (_HEATMAP_ENDS_IN_THE_MAP,)),
+        (("marts.liquidation_backtest", (), one) for one in (_BACKTEST,)),
+        (("marts.data_gaps", (), one) for one in (_GAPS,)),
+        (("marts.data_completeness", (), one) for one in (_COMPLETENESS,)),
+        (("marts.quality_checks", (), one) for one in (_CHECKS,)),
+        (
+            (
+                table,
+                ("marts.data_gaps",),
+                Expectation(
+                    "holes_are_named",
+                    "Every hole between two rows is one of marts.data_gaps.",
+                    _HOLES_ARE_NAMED.format(time=time, dataset=dataset),
+                ),
+            )
+            for table, time, dataset in (
+                ("marts.klines_5m", "open_time", "klines"),
+                ("marts.open_interest_5m", "snapshot_at", "metrics"),
+            )
+        ),
+    )
+)
