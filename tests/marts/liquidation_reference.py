@@ -58,6 +58,7 @@ class Level:
     opened_at: datetime
     entry_price: Decimal
     liquidation_price: Decimal
+    price_bin: Decimal
     quantity: float
     remaining: float = 1.0
     liquidated_at: datetime | None = None
@@ -224,12 +225,14 @@ def open_levels(
         return
     side = "long" if candle.close > candle.open else "short"
     for leverage, share in shares.items():
+        price = liquidation_price(side, candle.close, leverage, notional, brackets)
         level = Level(
             side=side,
             leverage=leverage,
             opened_at=candle.end,
             entry_price=candle.close,
-            liquidation_price=liquidation_price(side, candle.close, leverage, notional, brackets),
+            liquidation_price=price,
+            price_bin=price_bin(price),
             quantity=float(contracts * share),
         )
         history.levels.append(level)
@@ -240,5 +243,5 @@ def picture(history: History) -> Picture:
     """What stands, in USD of notional, by side and price bin."""
     volumes: Picture = defaultdict(float)
     for level in history.standing:
-        volumes[level.side, price_bin(level.liquidation_price)] += level.volume_usd * level.remaining
+        volumes[level.side, level.price_bin] += level.volume_usd * level.remaining
     return dict(volumes)
