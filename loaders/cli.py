@@ -15,7 +15,7 @@ import click
 import duckdb
 
 from loaders import demo as demonstration
-from loaders import forgetting, ledger, loading, planning, preflight, warehouse
+from loaders import forgetting, ledger, loading, pipeline, planning, preflight, publishing, quality, warehouse
 from loaders import status as reporting
 from loaders.datasets import DATASETS, INTERVALS, SYMBOL, Market
 from loaders.discovery import Selection
@@ -32,6 +32,10 @@ class Context:
     settings: Settings
     warehouse: Path
     as_json: bool
+
+    def published(self, target: Path | None) -> Path:
+        """The file that clients open, absolute."""
+        return target.expanduser().absolute() if target else self.settings.published_path()
 
     def answer(self, facts: dict[str, Any], text: str) -> None:
         """Prints a result, as text or as one JSON document."""
@@ -339,6 +343,124 @@ def status(context: Context, overlaps: bool, wait_seconds: float) -> int:
         answer = reporting.facts(connection, overlaps=overlaps)
     context.answer(dict(answer), reporting.text(answer))
     return 0
+
+
+@cli.command()
+@click.option(
+    "--wait", "wait_seconds", type=click.FloatRange(min=0), default=0, help="Seconds to wait for another writer."
+)
+@click.pass_obj
+def validate(context: Context, wait_seconds: float) -> int:
+    """Asks the warehouse all expectations: keys, limits, nothing lost between tables.
+
+    Writes pages about it (Data Docs) to LOADERS_DATA_DOCS, default target/data_docs; open index.html there. Results are
+    kept in ops.validation_results. Exit status 1 if an expectation did not pass, or could not be asked.
+    """
+    validation = quality.validate(context.settings, context.warehouse, wait_seconds=wait_seconds)
+    context.answer(quality.facts(validation), quality.text(validation))
+    return 0 if validation.passed else 1
+
+
+_published = click.option(
+    "--to",
+    "target",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="LOADERS_PUBLISHED",
+    help="File that clients open; default marts.duckdb beside the warehouse.",
+)
+
+
+@cli.command()
+@_published
+@click.option(
+    "--wait", "wait_seconds", type=click.FloatRange(min=0), default=0, help="Seconds to wait for another writer."
+)
+@click.pass_obj
+def publish(context: Context, target: Path | None, wait_seconds: float) -> int:
+    """Replaces the file that clients open by one with the marts as they are now.
+
+    Only if `dbt build` ran whole, its tests passed and `loaders validate` passed, all since the last file was landed;
+    else the exit status is 1 and the last file stays. Who has the old file open keeps it. Clients open it read-only,
+    from DuckDB 1.0 on; its table `published` says when and from which job it was written.
+    """
+    publication = publishing.publish(
+        context.settings, context.warehouse, context.published(target), wait_seconds=wait_seconds
+    )
+    context.answer(publishing.facts(publication), publishing.text(publication))
+    return 0
+
+
+@cli.command()
+@click.option(
+    "--data-dir",
+    "folders",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    multiple=True,
+    envvar="LOADERS_DATA_DIR",
+    help="Folder with files; repeatable, the first counts first.",
+)
+@selecting
+@click.option(
+    "--market",
+    type=click.Choice(["um", "cm", "spot"]),
+    default="um",
+    show_default=True,
+    help="Market of files whose folders do not say.",
+)
+@_published
+@click.option(
+    "--notify",
+    metavar="URL|COMMAND",
+    envvar="LOADERS_NOTIFY",
+    help="Told if the exit status is 1 or a check turned bad: JSON by POST to a URL, or on a command's standard input.",
+)
+@click.option(
+    "--wait", "wait_seconds", type=click.FloatRange(min=0), default=0, help="Seconds to wait for another writer."
+)
+@click.pass_obj
+def run(
+    context: Context,
+    folders: tuple[Path, ...],
+    symbols: tuple[str, ...],
+    datasets: tuple[str, ...],
+    intervals: tuple[str, ...],
+    start: datetime | None,
+    end: datetime | None,
+    market: str,
+    target: Path | None,
+    notify: str | None,
+    wait_seconds: float,
+) -> int:
+    """Check, load, build, validate, publish: one job, one line a step. What cron calls.
+
+    What passed is published even if a file had to be refused; the file is named and the exit status is 1. If a model, a
+    test or an expectation fails, the last published file stays. Exit status 75: the warehouse is busy, try later.
+    """
+    settings = context.settings
+    selection = selection_of(symbols, datasets, intervals, start, end)
+    request = Request(
+        tuple(folder.absolute() for folder in folders),
+        selection,
+        cast(Market, market),
+        throttle_ms=settings.throttle_ms,
+        retries=settings.retries,
+    )
+    if not request.folders:
+        raise WrongUsage("no data folder: name one with --data-dir, or set LOADERS_DATA_DIR")
+    done = pipeline.run(
+        settings,
+        context.warehouse,
+        request,
+        context.published(target),
+        reporter(),
+        # With --json, standard output is one document.
+        say=lambda line: click.echo(line, err=context.as_json),
+        notify=notify,
+        wait_seconds=wait_seconds,
+    )
+    if context.as_json:
+        context.answer(pipeline.facts(done), "")
+    return done.exit_status
 
 
 @cli.command()

@@ -123,3 +123,7 @@ class PublishedBusy(LoadersError):
 
     def __init__(self, path: object) -> None:
         super().__init__(f"{path} is being published by another process: try later")
+
+
+class NotNotified(LoadersError):
+    """The message of `--notify` did not go out."""

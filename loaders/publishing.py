@@ -83,7 +83,7 @@ def _publish(settings: Settings, path: Path, name: str, target: Path, job_id: st
         }
         with duckdb.connect(config=config) as connection:
             # Views name their database, so it must have its own name here. No writer can come in while it is attached.
-            connection.execute(f"attach {_literal(path)} as {quote(name)} (read_only)")
+            connection.execute(f"attach {literal(path)} as {quote(name)} (read_only)")
             connection.execute(f"use {quote(name)}")
             connection.execute("set TimeZone = 'UTC'")
 
@@ -95,7 +95,7 @@ def _publish(settings: Settings, path: Path, name: str, target: Path, job_id: st
                 raise NotPublishable(trouble)
             published_at = ledger.now()
             job_id = job_id or builds.last_validation(read)
-            connection.execute(f"attach {_literal(part)} as {quote(_PART)} (storage_version '{STORAGE_VERSION}')")
+            connection.execute(f"attach {literal(part)} as {quote(_PART)} (storage_version '{STORAGE_VERSION}')")
             rows = _copy_marts(connection)
             _sign(connection, published_at, job_id, state)
             # Views that name no database can only be made from within.
@@ -182,7 +182,7 @@ def _beside(path: Path, ending: str) -> Path:
     return path.with_name(path.name + ending)
 
 
-def _literal(path: Path) -> str:
+def literal(path: Path) -> str:
     """A path in a statement that takes no parameters."""
     return "'" + str(path).replace("'", "''") + "'"
 

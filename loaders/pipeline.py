@@ -1,0 +1,370 @@
+"""What cron calls: check, load, build, validate, publish, under one job.
+
+A refused file or row does not hold up the rest: what passed is published, and the exit status says that somebody must
+look. A build, a test or an expectation that fails does: the last published file stays.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any, Literal
+
+import duckdb
+
+from loaders import building, loading, notifying, preflight, publishing, quality, warehouse
+from loaders.errors import LoadersError, NotNotified, WarehouseBusy
+from loaders.loading import Report, Request
+from loaders.progress import Reporter
+from loaders.publishing import Publication
+from loaders.quality import Validation
+from loaders.settings import Settings
+
+Outcome = Literal["ok", "attention", "failed", "skipped"]
+
+STEPS = ("check", "load", "build", "validate", "publish")
+
+# The others are about single files, which the load refuses by itself.
+_FATAL_CHECKS = frozenset({"lock", "warehouse", "disk", "clock"})
+_NAMED = 10
+_BUSY = WarehouseBusy.exit_status
+
+# Worse is a higher number.
+_TURNED_BAD = """
+    with
+
+    ranked as (
+
+        select
+            check_name,
+            dataset,
+            symbol,
+            status,
+            detail,
+            case status when 'pass' then 0 when 'warn' then 1 else 2 end as badness
+        from marts.quality_checks
+
+    ),
+
+    before as (
+
+        select
+            check_name,
+            dataset,
+            symbol,
+            status,
+            case status when 'pass' then 0 when 'warn' then 1 else 2 end as badness
+        from published_before.main.quality_checks
+
+    )
+
+    select ranked.check_name, ranked.dataset, ranked.symbol, before.status, ranked.status, ranked.detail
+    from ranked
+    inner join before
+        on
+            ranked.check_name = before.check_name
+            and ranked.dataset is not distinct from before.dataset
+            and ranked.symbol is not distinct from before.symbol
+    where ranked.badness > before.badness
+    order by all
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step. `attention`: it did its work, and found something that the user must look at."""
+
+    name: str
+    outcome: Outcome
+    seconds: float
+    line: str
+    details: tuple[str, ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict)
+    exit_status: int = 0
+
+    @property
+    def text(self) -> str:
+        """One line, and one more for each detail."""
+        first = f"{self.outcome:9} {self.name:8} {self.seconds:6.1f} s  {self.line}"
+        return "\n".join([first, *(f"          {detail}" for detail in self.details)])
+
+
+@dataclass(slots=True)
+class Run:
+    """What a run did. `turned_bad` are checks that were better in the file published before."""
+
+    job_id: str | None = None
+    steps: list[Step] = field(default_factory=list)
+    turned_bad: list[str] = field(default_factory=list)
+    notified: bool | None = None
+    notify_error: str | None = None
+
+    @property
+    def exit_status(self) -> int:
+        """0, 1 if something must be looked at, 75 if the warehouse is busy, 128 + signal."""
+        statuses = [step.exit_status for step in self.steps]
+        if self.notify_error is not None:
+            statuses.append(1)
+        # A signal weighs more than a busy warehouse, that more than a failure.
+        return max(statuses, default=0)
+
+
+def run(
+    settings: Settings,
+    path: Path,
+    request: Request,
+    target: Path,
+    reporter: Reporter,
+    *,
+    say: Callable[[str], None],
+    notify: str | None = None,
+    wait_seconds: float = 0,
+) -> Run:
+    """Does all steps and tells each by `say`; then, if something is wrong, tells `notify` (a URL or a command)."""
+    done = Run()
+    work = _Work(settings, path, request, target, reporter, wait_seconds, done)
+    with _ends_on_sigterm():
+        for name in STEPS:
+            step = work.step(name)
+            done.steps.append(step)
+            say(step.text)
+    if done.turned_bad:
+        say("\n".join(f"turned bad: {line}" for line in done.turned_bad))
+    if notify and (done.exit_status == 1 or done.turned_bad):
+        try:
+            notifying.notify(notify, message(done))
+            done.notified = True
+        except NotNotified as error:
+            done.notified, done.notify_error = False, str(error)
+            say(f"nobody was notified: {error}")
+    return done
+
+
+class _Work:
+    """The steps, and what one leaves for the next."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        path: Path,
+        request: Request,
+        target: Path,
+        reporter: Reporter,
+        wait_seconds: float,
+        done: Run,
+    ) -> None:
+        self.settings = settings
+        self.path = path
+        self.request = request
+        self.target = target
+        self.reporter = reporter
+        self.wait_seconds = wait_seconds
+        self.done = done
+        self.started = 0.0
+
+    def step(self, name: str) -> Step:
+        """Does one step, unless one before it failed. Errors with a name become the step's line."""
+        self.started = time.monotonic()
+        failed = next((step.name for step in self.done.steps if step.outcome == "failed"), None)
+        if failed is not None:
+            return Step(name, "skipped", 0, f"{failed} failed")
+        try:
+            step: Step = getattr(self, f"_{name}")()
+            return step
+        except LoadersError as error:
+            return self._step(name, "failed", str(error), exit_status=error.exit_status)
+        except (duckdb.Error, OSError) as error:
+            first = str(error).strip().splitlines() or [type(error).__name__]
+            return self._step(name, "failed", first[0], exit_status=1)
+
+    def _step(self, name: str, outcome: Outcome, line: str, **more: Any) -> Step:
+        if outcome != "ok":
+            more.setdefault("exit_status", 1)
+        return Step(name, outcome, time.monotonic() - self.started, line, **more)
+
+    def _check(self) -> Step:
+        checks = list(preflight.checks(self.path, self.request))
+        bad = [one for one in checks if not one.passed]
+        facts = {"checks": [{"name": one.name, "passed": one.passed, "detail": one.detail} for one in checks]}
+        # Who waits for another writer does so when the load begins.
+        fatal = [one for one in bad if one.name in _FATAL_CHECKS and not (one.name == "lock" and self.wait_seconds)]
+        details = tuple(f"{one.name}: {one.detail}" for one in bad)
+        line = f"{len(checks) - len(bad)} of {len(checks)} checks passed"
+        if not fatal:
+            return self._step("check", "attention" if bad else "ok", line, details=details, facts=facts)
+        busy = any(one.name == "lock" for one in fatal) or self._is_busy()
+        status = _BUSY if busy else 1
+        return self._step("check", "failed", line, details=details, facts=facts, exit_status=status)
+
+    def _is_busy(self) -> bool:
+        try:
+            if self.path.exists():
+                with warehouse.reader(self.path):
+                    pass
+        except WarehouseBusy:
+            return True
+        except LoadersError:
+            pass
+        return False
+
+    def _load(self) -> Step:
+        with (
+            warehouse.writer(
+                self.settings, self.path, readable=self.request.folders, wait_seconds=self.wait_seconds
+            ) as opened,
+            self.reporter as progress,
+        ):
+            report = loading.load(opened, self.settings, self.request, progress, ready=preflight.require_room)
+        self.done.job_id = report.job_id
+        totals = report.totals
+        line = (
+            f"{totals.files_loaded} files loaded ({totals.rows_loaded:,} rows), {totals.files_skipped} skipped, "
+            f"{totals.files_failed} failed, {totals.rows_rejected} rows rejected"
+        )
+        outcome: Outcome = "failed" if report.signal is not None else "attention" if report.exit_status else "ok"
+        return self._step(
+            "load",
+            outcome,
+            line,
+            details=_refusals(report),
+            facts=loading.facts(report),
+            exit_status=report.exit_status,
+        )
+
+    def _build(self) -> Step:
+        built = building.build(self.settings.project(), self.path)
+        facts = {
+            "nodes": built.nodes,
+            "failures": [{"node": name, "message": message} for name, message in built.failures],
+        }
+        if built.status == 0:
+            return self._step("build", "ok", f"{built.nodes} models, seeds and tests", facts=facts)
+        print(built.printed, file=sys.stderr)
+        details = tuple(f"{name}: {' '.join(message.split())[:300]}" for name, message in built.failures)
+        return self._step(
+            "build",
+            "failed",
+            f"{len(built.failures)} of {built.nodes} models, seeds and tests failed (dbt's status {built.status})",
+            details=_few(details),
+            facts=facts,
+        )
+
+    def _validate(self) -> Step:
+        found: Validation = quality.validate(
+            self.settings, self.path, job_id=self.done.job_id, wait_seconds=self.wait_seconds
+        )
+        details = tuple(
+            f"{one.status} {one.table} {one.expectation}: {one.unexpected_rows or 'no'} rows" for one in found.troubles
+        )
+        outcome: Outcome = "ok" if found.passed else "failed"
+        line = quality.summary(found)
+        return self._step("validate", outcome, line, details=_few(details), facts=quality.facts(found))
+
+    def _publish(self) -> Step:
+        # Asked before the file is replaced: it remembers how the checks stood when it was written.
+        self.done.turned_bad = turned_bad(self.path, self.target)
+        published: Publication = publishing.publish(
+            self.settings, self.path, self.target, job_id=self.done.job_id, wait_seconds=self.wait_seconds
+        )
+        return self._step("publish", "ok", publishing.text(published), facts=publishing.facts(published))
+
+
+def turned_bad(path: Path, target: Path) -> list[str]:
+    """Checks that are worse in the warehouse than in the published file; none where one of them has no checks."""
+    if not target.exists():
+        return []
+    with warehouse.reader(path) as connection:
+        connection.execute(f"attach {publishing.literal(target)} as published_before (read_only)")
+        row = connection.execute(
+            """
+            select count(*)
+            from duckdb_columns()
+            where
+                table_name = 'quality_checks'
+                and column_name = 'status'
+                and (
+                    (database_name = current_database() and schema_name = 'marts')
+                    or (database_name = 'published_before' and schema_name = 'main')
+                )
+            """
+        ).fetchone()
+        rows = connection.execute(_TURNED_BAD).fetchall() if row == (2,) else []
+    return [
+        f"{name} of {' '.join(part for part in (dataset, symbol) if part) or 'everything'}: {before} → {status}"
+        + (f" ({detail})" if detail else "")
+        for name, dataset, symbol, before, status, detail in rows
+    ]
+
+
+def message(done: Run) -> dict[str, Any]:
+    """What is sent: `text` for people, the rest for machines."""
+    troubles = [step for step in done.steps if step.outcome in ("failed", "attention")]
+    published = any(step.name == "publish" and step.outcome == "ok" for step in done.steps)
+    lines = [f"loaders run {done.job_id or ''}".rstrip() + (": published" if published else ": not published")]
+    for step in troubles:
+        lines += [f"{step.name} {step.outcome}: {step.line}", *step.details]
+    lines += [f"turned bad: {line}" for line in done.turned_bad]
+    return {
+        "text": "\n".join(lines),
+        "job_id": done.job_id,
+        "exit_status": done.exit_status,
+        "published": published,
+        "steps": {step.name: step.outcome for step in done.steps},
+        "turned_bad": done.turned_bad,
+    }
+
+
+def facts(done: Run) -> dict[str, Any]:
+    """The run as plain data."""
+    return {
+        "job_id": done.job_id,
+        "exit_status": done.exit_status,
+        "steps": [
+            {
+                "step": step.name,
+                "outcome": step.outcome,
+                "seconds": round(step.seconds, 3),
+                "line": step.line,
+                "details": step.details,
+                **({"facts": step.facts} if step.facts else {}),
+            }
+            for step in done.steps
+        ],
+        "turned_bad": done.turned_bad,
+        "notified": done.notified,
+        "notify_error": done.notify_error,
+    }
+
+
+def _refusals(report: Report) -> tuple[str, ...]:
+    failures = [f"{one.path}: {one.message}" for one in report.failures]
+    rejected = [f"{path}: {rows} rows kept aside in ops.rejected_rows" for path, rows in report.rejected]
+    return _few((*failures, *rejected))
+
+
+def _few(lines: tuple[str, ...]) -> tuple[str, ...]:
+    return lines if len(lines) <= _NAMED else (*lines[:_NAMED], f"and {len(lines) - _NAMED} more")
+
+
+@contextmanager
+def _ends_on_sigterm() -> Iterator[None]:
+    """SIGTERM ends the step that runs in order, as Ctrl-C does: files are closed, dbt's process is ended."""
+
+    def end(number: int, _: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
