@@ -167,7 +167,7 @@ def test_days_in_any_order_give_the_same_liquidation_marts(warehouse: Warehouse)
         for number in numbers:
             market.write(warehouse.data, start + timedelta(days=number), start + timedelta(days=number + 1))
         if numbers == (0,):
-            young.write(warehouse.data, start, start + timedelta(days=5))
+            young.write(warehouse.data, start + timedelta(days=2), start + timedelta(days=4))
         warehouse.load()
         warehouse.build_untested("--select", "+path:models/marts/liquidations")
     fresh = another(warehouse.folder / "fresh")

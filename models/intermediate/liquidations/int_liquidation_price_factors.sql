@@ -50,7 +50,7 @@ positions as (
         symbol,
         valid_from as set_valid_from,
         max_leverage,
-        cast({{ var('assumed_position_notional_usd') }} as decimal(18, 4)) as notional
+        cast({{ var('assumed_position_notional_usd') }} as bigint) as notional
     from brackets
     where
         notional_floor < {{ var('assumed_position_notional_usd') }}
@@ -73,8 +73,8 @@ allowed as (
 ),
 
 -- Isolated margin: what is left at the liquidation price is just the maintenance margin of the bracket that holds there.
--- Fractions of two exact decimals, so that each division rounds once.
-bracket_factors as (
+-- Numerator and denominator as whole millionths, which a double holds exactly, so that only the division rounds.
+fractions as (
 
     select
         allowed.symbol,
@@ -83,22 +83,29 @@ bracket_factors as (
         allowed.weight,
         sides.side,
         case sides.side
-            when 'long'
-                then
-                    cast(
-                        allowed.notional * allowed.leverage - allowed.notional - brackets.cum * allowed.leverage as double
-                    )
-                    / cast(allowed.notional * allowed.leverage * (1 - brackets.maintenance_margin_rate) as double)
-            else
-                cast(allowed.notional * allowed.leverage + allowed.notional + brackets.cum * allowed.leverage as double)
-                / cast(allowed.notional * allowed.leverage * (1 + brackets.maintenance_margin_rate) as double)
-        end as price_factor
+            when 'long' then allowed.notional * allowed.leverage - allowed.notional - brackets.cum * allowed.leverage
+            else allowed.notional * allowed.leverage + allowed.notional + brackets.cum * allowed.leverage
+        end as numerator,
+        case sides.side
+            when 'long' then allowed.notional * allowed.leverage * (1 - brackets.maintenance_margin_rate)
+            else allowed.notional * allowed.leverage * (1 + brackets.maintenance_margin_rate)
+        end as denominator
     from allowed
     inner join brackets
         on
             allowed.symbol = brackets.symbol
             and allowed.set_valid_from = brackets.valid_from
     cross join sides
+
+),
+
+bracket_factors as (
+
+    select
+        *,
+        cast(cast(numerator * 1000000 as bigint) as double)
+        / cast(cast(denominator * 1000000 as bigint) as double) as price_factor
+    from fractions
 
 ),
 
@@ -112,7 +119,7 @@ factors as (
         side,
         leverage,
         weight,
-        cast(case side when 'long' then max(price_factor) else min(price_factor) end as decimal(18, 15)) as price_factor
+        case side when 'long' then max(price_factor) else min(price_factor) end as price_factor
     from bracket_factors
     group by symbol, set_valid_from, side, leverage, weight
 
