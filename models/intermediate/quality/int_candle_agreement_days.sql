@@ -1,0 +1,173 @@
+with
+
+rebuild_plan as (
+
+    select * from {{ source('state', 'rebuild_plan') }}
+    where model = 'int_candle_agreement_days'
+
+),
+
+-- Whole days are rebuilt, so nothing has to be carried in.
+klines as (
+
+    select
+        klines.*,
+        {{ candle_start('klines.open_time') }} as candle_open_time
+    from {{ ref('stg_binance__klines') }} as klines
+    inner join rebuild_plan
+        on
+            klines.symbol = rebuild_plan.symbol
+            and klines.open_time >= {{ candle_start('rebuild_plan.rebuild_from', 1440) }}
+    where
+        klines.kline_type = 'last'
+        and klines.interval in ('1m', '5m')
+        and klines.open_time >= {{ candle_start(rebuild_floor(), 1440) }}
+
+),
+
+five_minutes as (
+
+    select
+        'klines_5m' as source,
+        market,
+        symbol,
+        candle_open_time,
+        open,
+        high,
+        low,
+        close,
+        volume
+    from klines
+    where interval = '5m'
+
+),
+
+one_minute as (
+
+    select
+        'klines_1m' as source,
+        market,
+        symbol,
+        candle_open_time,
+        min_by(open, open_time) as open,
+        max(high) as high,
+        min(low) as low,
+        max_by(close, open_time) as close,
+        sum(volume) as volume
+    from klines
+    where interval = '1m'
+    group by market, symbol, candle_open_time
+    having count(*) = 5
+
+),
+
+-- A candle of trades is whole if no number is missing within it and before it; the one before it is looked for on the
+-- day before at most.
+trade_candles as (
+
+    select
+        candles.*,
+        lag(candles.last_agg_trade_id) over (
+            partition by candles.market, candles.symbol order by candles.open_time
+        ) as previous_agg_trade_id,
+        lag(candles.open_time) over (
+            partition by candles.market, candles.symbol order by candles.open_time
+        ) >= candles.open_time - interval '1 day' as follows_within_a_day,
+        candles.open_time >= {{ candle_start('rebuild_plan.rebuild_from', 1440) }} as is_rebuilt
+    from {{ ref('int_agg_trade_candles_5m') }} as candles
+    inner join rebuild_plan
+        on
+            candles.symbol = rebuild_plan.symbol
+            and candles.open_time >= {{ candle_start('rebuild_plan.rebuild_from', 1440) }} - interval '1 day'
+    where candles.open_time >= {{ candle_start(rebuild_floor(), 1440) }} - interval '1 day'
+
+),
+
+trades as (
+
+    select
+        'trades' as source,
+        market,
+        symbol,
+        open_time as candle_open_time,
+        open,
+        high,
+        low,
+        close,
+        volume
+    from trade_candles
+    where
+        is_rebuilt
+        and reaches_end
+        and agg_trade_count = last_agg_trade_id - first_agg_trade_id + 1
+        and case
+            when follows_within_a_day then previous_agg_trade_id = first_agg_trade_id - 1
+            else starts_file
+        end
+
+),
+
+all_candles as (
+
+    select * from one_minute
+    union all
+    select * from five_minutes
+    union all
+    select * from trades
+
+),
+
+pairs as (
+
+    select
+        one.source || '_against_' || other.source as comparison,
+        one.market,
+        one.symbol,
+        one.candle_open_time,
+        one.close,
+        one.volume,
+        other.volume as other_volume,
+        greatest(
+            abs(one.open - other.open),
+            abs(one.high - other.high),
+            abs(one.low - other.low),
+            abs(one.close - other.close)
+        ) as price_difference
+    from all_candles as one
+    inner join all_candles as other
+        on
+            one.market = other.market
+            and one.symbol = other.symbol
+            and one.candle_open_time = other.candle_open_time
+            and one.source < other.source
+
+),
+
+judged as (
+
+    select
+        *,
+        price_difference > {{ var('candle_agreement_tolerance') }} * abs(close) as price_differs,
+        abs(volume - other_volume)
+        > {{ var('candle_agreement_tolerance') }} * greatest(volume, other_volume) as volume_differs
+    from pairs
+
+),
+
+days as (
+
+    select
+        comparison,
+        market,
+        symbol,
+        {{ candle_start('candle_open_time', 1440) }} as day,
+        count(*) as compared,
+        count(*) filter (where price_differs) as prices_differ,
+        count(*) filter (where volume_differs) as volumes_differ,
+        min(candle_open_time) filter (where price_differs or volume_differs) as first_difference_at
+    from judged
+    group by comparison, market, symbol, {{ candle_start('candle_open_time', 1440) }}
+
+)
+
+select * from days

@@ -1,0 +1,170 @@
+with
+
+rebuild_plan as (
+
+    select * from {{ source('state', 'rebuild_plan') }}
+    where model = 'int_ohlcvt_proofs'
+
+),
+
+-- Longer candles than a day do not come in files; leaving them out keeps every proof within its day.
+candles as (
+
+    select
+        ohlcvt.symbol,
+        ohlcvt.interval_minutes,
+        ohlcvt.open_time,
+        ohlcvt.open_time + ohlcvt.interval_minutes * interval '1 minute' as close_time,
+        ohlcvt.trade_count
+    from {{ ref('stg_kraken__ohlcvt') }} as ohlcvt
+    inner join rebuild_plan
+        on
+            ohlcvt.symbol = rebuild_plan.symbol
+            and ohlcvt.open_time >= {{ candle_start('rebuild_plan.rebuild_from', 1440) }}
+    where
+        ohlcvt.interval_minutes <= 1440
+        and ohlcvt.open_time >= {{ candle_start(rebuild_floor(), 1440) }}
+
+),
+
+-- From the ledger: an interval can be missing for days and yet be one that people landed.
+intervals as (
+
+    select
+        files.symbol,
+        files.interval,
+        {{ interval_seconds('files.interval') }} // 60 as interval_minutes,
+        min(files.first_time) as first_time
+    from {{ source('ops', 'ingestion_files') }} as files
+    inner join rebuild_plan
+        on files.symbol = rebuild_plan.symbol
+    where
+        files.status = 'loaded'
+        and files.dataset = 'ohlcvt'
+        and files.rows_loaded > 0
+    group by files.symbol, files.interval
+
+),
+
+-- A finer candle has trades, so the longer candle around it must be there.
+slots_with_trades as (
+
+    select
+        intervals.symbol,
+        intervals.interval,
+        intervals.interval_minutes,
+        {{ step_start('candles.open_time', 'intervals.interval_minutes * 60') }} as slot,
+        max(candles.interval_minutes) as seen_in_minutes
+    from candles
+    inner join intervals
+        on
+            candles.symbol = intervals.symbol
+            and candles.interval_minutes < intervals.interval_minutes
+            and candles.open_time >= intervals.first_time
+    group by all
+
+),
+
+from_finer as (
+
+    select
+        slots_with_trades.symbol,
+        slots_with_trades.interval,
+        slots_with_trades.slot as window_start,
+        slots_with_trades.slot + slots_with_trades.interval_minutes * interval '1 minute' as window_end,
+        slots_with_trades.seen_in_minutes,
+        'absence' as proves
+    from slots_with_trades
+    left join candles
+        on
+            slots_with_trades.symbol = candles.symbol
+            and slots_with_trades.interval_minutes = candles.interval_minutes
+            and slots_with_trades.slot = candles.open_time
+    where candles.symbol is null
+
+),
+
+-- A longer candle counts more trades than the finer ones within it: some of these are missing.
+counted as (
+
+    select
+        intervals.symbol,
+        intervals.interval,
+        longer.open_time as window_start,
+        longer.close_time as window_end,
+        longer.interval_minutes as seen_in_minutes,
+        longer.trade_count,
+        coalesce(sum(finer.trade_count), 0) as finer_trade_count
+    from candles as longer
+    inner join intervals
+        on
+            longer.symbol = intervals.symbol
+            and longer.interval_minutes > intervals.interval_minutes
+            and longer.open_time >= intervals.first_time
+    left join candles as finer
+        on
+            intervals.symbol = finer.symbol
+            and intervals.interval_minutes = finer.interval_minutes
+            and {{ step_start('finer.open_time', 'longer.interval_minutes * 60') }} = longer.open_time
+    group by all
+
+),
+
+short as (
+
+    select * from counted
+    where finer_trade_count < trade_count
+
+),
+
+-- The shortest candle that proves it says best where.
+from_longer as (
+
+    select
+        short.symbol,
+        short.interval,
+        short.window_start,
+        short.window_end,
+        short.seen_in_minutes,
+        'absence' as proves
+    from short
+    where
+        not exists (
+            select 1
+            from short as closer
+            where
+                closer.symbol = short.symbol
+                and closer.interval = short.interval
+                and closer.seen_in_minutes < short.seen_in_minutes
+                and closer.window_start >= short.window_start
+                and closer.window_end <= short.window_end
+        )
+
+),
+
+-- Finer candles cannot have more trades than the longer one around them: the two are not of one market.
+surplus as (
+
+    select
+        symbol,
+        interval,
+        window_start,
+        window_end,
+        seen_in_minutes,
+        'surplus' as proves
+    from counted
+    where finer_trade_count > trade_count
+
+),
+
+proofs as (
+
+    select * from from_finer
+    union all
+    select * from from_longer
+    union all
+    select * from surplus
+
+)
+
+select * from proofs

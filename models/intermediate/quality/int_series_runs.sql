@@ -1,0 +1,190 @@
+with
+
+rebuild_plan as (
+
+    select * from {{ source('state', 'rebuild_plan') }}
+    where model = 'int_series_runs'
+
+),
+
+files as (
+
+    select
+        file_id,
+        origin
+    from {{ source('ops', 'ingestion_files') }}
+
+),
+
+klines as (
+
+    select
+        'klines' as dataset,
+        market,
+        kline_type,
+        symbol,
+        interval,
+        open_time as row_time,
+        open,
+        high,
+        low,
+        close,
+        volume,
+        taker_buy_volume,
+        close_time,
+        file_id
+    from {{ ref('stg_binance__klines') }}
+    where open_time >= {{ candle_start(rebuild_floor(), 1440) }}
+
+),
+
+ohlcvt as (
+
+    select
+        'ohlcvt' as dataset,
+        market,
+        'last' as kline_type,
+        symbol,
+        interval,
+        open_time as row_time,
+        open,
+        high,
+        low,
+        close,
+        volume,
+        cast(null as decimal(38, 8)) as taker_buy_volume,
+        cast(null as timestamp) as close_time,
+        file_id
+    from {{ ref('stg_kraken__ohlcvt') }}
+    where open_time >= {{ candle_start(rebuild_floor(), 1440) }}
+
+),
+
+-- An open interest of zero, or none, is a snapshot that is missing.
+snapshots as (
+
+    select
+        'metrics' as dataset,
+        market,
+        '' as kline_type,
+        symbol,
+        '5m' as interval,
+        {{ candle_start('snapshot_at') }} as row_time,
+        cast(null as decimal(18, 8)) as open,
+        cast(null as decimal(18, 8)) as high,
+        cast(null as decimal(18, 8)) as low,
+        cast(null as decimal(18, 8)) as close,
+        cast(null as decimal(38, 8)) as volume,
+        cast(null as decimal(38, 8)) as taker_buy_volume,
+        cast(null as timestamp) as close_time,
+        file_id
+    from {{ ref('stg_binance__metrics') }}
+    where
+        open_interest is not null
+        and snapshot_at >= {{ candle_start(rebuild_floor(), 1440) }}
+    qualify
+        row_number() over (
+            partition by market, symbol, {{ candle_start('snapshot_at') }} order by snapshot_at
+        ) = 1
+
+),
+
+landed as (
+
+    select * from klines
+    union all
+    select * from ohlcvt
+    union all
+    select * from snapshots
+
+),
+
+-- Whole days are rebuilt, and no run crosses midnight: so nothing has to be carried in.
+steps as (
+
+    select
+        landed.*,
+        files.origin,
+        {{ candle_start('landed.row_time', 1440) }} as day,
+        {{ interval_seconds('landed.interval') }} as step_seconds
+    from landed
+    inner join rebuild_plan
+        on
+            landed.symbol = rebuild_plan.symbol
+            and landed.row_time >= {{ candle_start('rebuild_plan.rebuild_from', 1440) }}
+    inner join files
+        on landed.file_id = files.file_id
+
+),
+
+-- Rows that follow one another keep the same distance to their row number.
+numbered as (
+
+    select
+        *,
+        {{ step_number('row_time', 'step_seconds') }} - row_number() over rows_of_the_day as run,
+        lag(close) over rows_of_the_day as previous_close,
+        lag(row_time) over rows_of_the_day as previous_row_time
+    from steps
+    window
+        rows_of_the_day as (
+            partition by dataset, market, kline_type, symbol, interval, day
+            order by row_time
+        )
+
+),
+
+judged as (
+
+    select
+        *,
+        case
+            when
+                previous_close > 0
+                and open > 0
+                and {{ seconds_between('previous_row_time', 'row_time') }} = step_seconds
+                then
+                    round(
+                        greatest(
+                            cast(open as double) / cast(previous_close as double),
+                            cast(previous_close as double) / cast(open as double)
+                        ) - 1,
+                        8
+                    )
+        end as jump,
+        case when low > 0 then round(cast(high as double) / cast(low as double) - 1, 8) end as price_range
+    from numbered
+
+),
+
+runs as (
+
+    select
+        dataset,
+        market,
+        kline_type,
+        symbol,
+        interval,
+        day,
+        min(row_time) as run_start,
+        max(row_time) as run_end,
+        count(*) as present,
+        case when min(origin) = max(origin) then min(origin) else 'mixed' end as source,
+        min_by(open, row_time) as first_open,
+        max_by(close, row_time) as last_close,
+        count(*) filter (
+            where kline_type in ('last', 'mark') and least(open, high, low, close) <= 0
+        ) as prices_not_positive,
+        count(*) filter (where high < greatest(open, close, low) or low > least(open, close)) as high_low_wrong,
+        count(*) filter (where taker_buy_volume > volume) as taker_above_volume,
+        count(*) filter (
+            where close_time <= row_time or close_time >= {{ candle_end('row_time', 'interval') }}
+        ) as close_time_wrong,
+        cast(max(jump) as decimal(38, 8)) as largest_jump,
+        cast(max(price_range) as decimal(38, 8)) as largest_range
+    from judged
+    group by dataset, market, kline_type, symbol, interval, day, run
+
+)
+
+select * from runs
