@@ -21,6 +21,7 @@ from collections import Counter
 from dataclasses import astuple, dataclass, fields
 from datetime import date
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 
 SEED = Path(__file__).with_name("margin_brackets.csv")
@@ -80,7 +81,7 @@ def check(symbol: str, schedule: tuple[Bracket, ...]) -> None:
     """Raises `ValueError` unless the brackets follow each other and every `cum` fits its recurrence."""
     if not schedule or schedule[0].notional_floor != 0 or schedule[0].cum != 0:
         raise ValueError(f"{symbol}: the first bracket must begin at 0 with cum 0")
-    for lower, upper in zip(schedule, schedule[1:], strict=False):
+    for lower, upper in pairwise(schedule):
         step = upper.maintenance_margin_rate - lower.maintenance_margin_rate
         if upper.notional_floor != lower.notional_cap:
             raise ValueError(f"{symbol}: bracket {upper.bracket} does not begin where the one before it ends")

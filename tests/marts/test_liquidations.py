@@ -64,7 +64,9 @@ def generate(symbol: str, start: datetime, days: int, price: str, seed: int) -> 
     draw = random.Random(seed)
     tick = Decimal(price) / 10000
     ticks, contracts = 10000, Decimal(50000)
-    candles, marks, snapshots = {}, {}, {}
+    candles: dict[datetime, reference.Candle] = {}
+    marks: dict[datetime, reference.Candle] = {}
+    snapshots: dict[datetime, Decimal | None] = {}
     end = start + timedelta(days=days)
     for time in archive.steps(start, end, 5):
         opened = ticks

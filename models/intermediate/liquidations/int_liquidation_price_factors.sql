@@ -68,11 +68,11 @@ allowed as (
         weights.weight
     from positions
     inner join weights
-        on weights.leverage <= positions.max_leverage
+        on positions.max_leverage >= weights.leverage
 
 ),
 
--- Isolated margin: what is left at the liquidation price is just the maintenance margin of the bracket that holds there.
+-- Isolated margin: what is left at the liquidation price is just the maintenance margin of the bracket holding there.
 -- Numerator and denominator as whole millionths, which a double holds exactly, so that only the division rounds.
 fractions as (
 
@@ -109,8 +109,8 @@ bracket_factors as (
 
 ),
 
--- The bracket is that of the notional at the liquidation price. Maintenance margin is convex in the notional, so it is
--- the one that liquidates first.
+-- The bracket is that of the notional at the liquidation price. Maintenance margin is convex in the notional, so it
+-- is the one that liquidates first.
 factors as (
 
     select

@@ -12,25 +12,25 @@ carried_in as (
 
     /* carried in */
     {% if is_incremental() %}
-        select
-            timeline.symbol,
-            max(timeline.step_at) as step_at,
-            max_by(timeline.last_open_interest, timeline.step_at) as last_open_interest,
-            min(timeline.log_share_total) as log_share_total
-        from {{ this }} as timeline
-        inner join rebuild_plan
-            on
-                timeline.symbol = rebuild_plan.symbol
-                and timeline.step_at < rebuild_plan.rebuild_from
-        group by timeline.symbol
+    select
+        timeline.symbol,
+        max(timeline.step_at) as step_at,
+        max_by(timeline.last_open_interest, timeline.step_at) as last_open_interest,
+        min(timeline.log_share_total) as log_share_total
+    from {{ this }} as timeline
+    inner join rebuild_plan
+        on
+            timeline.symbol = rebuild_plan.symbol
+            and timeline.step_at < rebuild_plan.rebuild_from
+    group by timeline.symbol
     {% else %}
-        select
-            symbol,
-            rebuild_from as step_at,
-            cast(null as decimal(38, 16)) as last_open_interest,
-            cast(0 as decimal(38, 18)) as log_share_total
-        from rebuild_plan
-        where false
+    select
+        symbol,
+        rebuild_from as step_at,
+        cast(null as decimal(38, 16)) as last_open_interest,
+        cast(0 as decimal(38, 18)) as log_share_total
+    from rebuild_plan
+    where false
     {% endif %}
     /* end carried in */
 

@@ -50,7 +50,8 @@ timeline as (
 
     select
         timeline.symbol,
-        {{ candle_start("timeline.step_at - interval '5 minutes'", var('liquidation_heatmap_step_minutes')) }} as bucket_at,
+        {{ candle_start("timeline.step_at - interval '5 minutes'", var('liquidation_heatmap_step_minutes')) }}
+            as bucket_at,
         min(timeline.log_share_total) as log_share_total
     from {{ ref('int_liquidation_timeline') }} as timeline
     inner join last_candles
@@ -107,7 +108,8 @@ standing as (
         states.bucket_at,
         shown_levels.side,
         shown_levels.price_bin,
-        {{ remaining('shown_levels.volume_usd', 'states.log_share_total', 'shown_levels.log_share_at_open') }} as volume_usd
+        {{ remaining('shown_levels.volume_usd', 'states.log_share_total', 'shown_levels.log_share_at_open') }}
+            as volume_usd
     from states
     inner join shown_levels
         on

@@ -1,10 +1,3 @@
-{%- set entry_price = var('liquidation_entry_price') -%}
-{%- if entry_price not in ('close', 'vwap') -%}
-    {%- do exceptions.raise_compiler_error(
-        "The var liquidation_entry_price is '" ~ entry_price ~ "'; it can be close or vwap"
-    ) -%}
-{%- endif %}
-
 with
 
 rebuild_plan as (
@@ -30,17 +23,7 @@ openings as (
         candles.symbol,
         candles.inferred_side as side,
         candles.open_time + interval '5 minutes' as opened_at,
-        {% if entry_price == 'vwap' -%}
-            cast(
-                case
-                    when candles.volume > 0 and candles.quote_volume > 0
-                        then cast(candles.quote_volume as double) / cast(candles.volume as double)
-                    else cast(candles.close as double)
-                end as decimal(18, 8)
-            )
-        {%- else -%}
-            candles.close
-        {%- endif %} as entry_price,
+        {{ entry_price_of_candle('candles') }} as entry_price,
         candles.oi_delta as opened_quantity
     from {{ ref('candles_with_side') }} as candles
     inner join rebuild_plan
@@ -166,28 +149,28 @@ carried_in as (
 
     /* carried in */
     {% if is_incremental() %}
-        select
-            levels.symbol,
-            levels.side,
-            levels.leverage,
-            levels.opened_at,
-            levels.entry_price,
-            levels.liquidation_price,
-            levels.price_bin,
-            levels.quantity,
-            levels.volume_usd,
-            levels.log_share_at_open
-        from {{ this }} as levels
-        inner join rebuild_plan
-            on
-                levels.symbol = rebuild_plan.symbol
-                and levels.opened_at < rebuild_plan.rebuild_from
-        where
-            coalesce(levels.liquidated_at, levels.closed_at) is null
-            or coalesce(levels.liquidated_at, levels.closed_at) >= rebuild_plan.rebuild_from
+    select
+        levels.symbol,
+        levels.side,
+        levels.leverage,
+        levels.opened_at,
+        levels.entry_price,
+        levels.liquidation_price,
+        levels.price_bin,
+        levels.quantity,
+        levels.volume_usd,
+        levels.log_share_at_open
+    from {{ this }} as levels
+    inner join rebuild_plan
+        on
+            levels.symbol = rebuild_plan.symbol
+            and levels.opened_at < rebuild_plan.rebuild_from
+    where
+        coalesce(levels.liquidated_at, levels.closed_at) is null
+        or coalesce(levels.liquidated_at, levels.closed_at) >= rebuild_plan.rebuild_from
     {% else %}
-        select * from new_levels
-        where false
+    select * from new_levels
+    where false
     {% endif %}
     /* end carried in */
 

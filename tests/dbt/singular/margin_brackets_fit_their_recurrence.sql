@@ -20,7 +20,7 @@ failures as (
         *,
         case
             when bracket = 1 then 'the first bracket does not begin at 0'
-            when notional_floor <> previous_cap then 'the bracket does not join the one before it'
+            when notional_floor != previous_cap then 'the bracket does not join the one before it'
             else 'cum does not fit its recurrence'
         end as failure_type
     from steps

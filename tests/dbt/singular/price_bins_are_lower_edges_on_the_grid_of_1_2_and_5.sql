@@ -1,4 +1,4 @@
--- Prices on and beside the edges, with the bins worked out by hand. A float would put 0.3 into 0.2999 and 0.7 into 0.699.
+-- Prices on and beside the edges, with the bins worked out by hand. A float would put 0.3 into 0.2999.
 with
 
 prices as (
@@ -20,11 +20,11 @@ prices as (
         ('0', 'null', 'null'),
         ('-1', 'null', 'null'),
     ] %}
-        {% if not loop.first %}union all{% endif %}
-        select
-            cast({{ price }} as decimal(18, 8)) as price,
-            cast({{ width }} as decimal(18, 8)) as width,
-            cast({{ bin }} as decimal(18, 8)) as expected_bin
+    {% if not loop.first %}union all{% endif %}
+    select
+        cast({{ price }} as decimal(18, 8)) as price,
+        cast({{ width }} as decimal(18, 8)) as width,
+        cast({{ bin }} as decimal(18, 8)) as expected_bin
     {% endfor %}
 
 ),

@@ -1,5 +1,5 @@
--- Each contract has one long and one short, so the levels of one side can never hold more contracts than are open. In USD
--- they can: the price has moved since they were opened. A millionth is left for rounding.
+-- Each contract has one long and one short, so the levels of one side can never hold more contracts than are open.
+-- In USD they can: the price has moved since they were opened. A millionth is left for rounding.
 with
 
 standing as (
