@@ -152,7 +152,7 @@ def _checked(
     found = connection.execute(
         f"""
         select
-            file_id, count(*), min({time}), max({time}), min({symbol}), max({symbol}),
+            file_id, count(*), epoch_us(min({time})), epoch_us(max({time})), min({symbol}), max({symbol}),
             count(*) filter (where ({" and ".join(conditions)}) is not true), {distinct}, {low}, {high}
         from {table.quoted}
         where file_id between $1 and $2
@@ -165,7 +165,7 @@ def _checked(
         file = dict(files)[file_id]
         earliest, latest = _period(file)
         wanted = file.candidate.identity.symbol
-        if rows != file.rows or bad or not earliest <= first.replace(tzinfo=UTC) <= last.replace(tzinfo=UTC) <= latest:
+        if rows != file.rows or bad or not _micros(earliest) <= first <= last <= _micros(latest):
             raise Doubt
         if layout.symbol_column and (symbol_low, symbol_high) != (wanted, wanted):
             raise Doubt
@@ -173,7 +173,7 @@ def _checked(
             keys = _count_ids(connection, table, dense, file_id, rows, id_low, id_high)
         if keys != rows:
             raise Doubt
-        ranges: tuple[tuple[str | None, datetime, datetime], ...] = ((wanted, first, last),)
+        ranges: tuple[tuple[str | None, datetime, datetime], ...] = ((wanted, _time(first), _time(last)),)
         if layout.many_symbols:
             ranges = tuple(_ranges(connection, table, layout, [file_id])[file_id])
         landed[file_id] = Landed(rows, rows, 0, 0, ranges)
@@ -237,7 +237,7 @@ def land_carefully(
     )
     connection.execute(
         """
-        insert into ops.rejected_rows
+        insert into ops.rejected_rows (file_id, line_number, line, reason)
         select $1, line_number, line, verdict from staged where verdict is not null order by line_number
         """,
         [file_id],
@@ -436,6 +436,11 @@ def _period(file: Prepared) -> tuple[datetime, datetime]:
 
 def _micros(time: datetime) -> int:
     return (time - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+def _time(micros: int) -> datetime:
+    """UTC without a zone, as the tables hold it."""
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)).replace(tzinfo=None)
 
 
 def _read_as(column: Column, narrow: bool) -> str:

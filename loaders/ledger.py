@@ -200,7 +200,13 @@ def start_job(connection: duckdb.DuckDBPyConnection, command: str, arguments: Ma
     job_id = f"{started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     text = json.dumps({"command": command, **arguments}, default=str, sort_keys=True)
     connection.execute(
-        "insert into ops.ingestion_jobs values ($1, $2, null, 'running', $3, 0, 0, 0, 0, 0)", [job_id, started, text]
+        """
+        insert into ops.ingestion_jobs (
+            job_id, started_at, status, arguments, files_total, files_loaded, files_skipped, files_failed, rows_loaded
+        )
+        values ($1, $2, 'running', $3, 0, 0, 0, 0, 0)
+        """,
+        [job_id, started, text],
     )
     return job_id
 

@@ -138,6 +138,9 @@ def prepare(candidate: Candidate, scratch: Path, limits: Limits) -> Prepared:
             while chunk := file.read(_CHUNK):
                 digest.update(chunk)
                 scan.take(chunk)
+                # Somebody may be writing faster than this reads.
+                if scan.size > before.st_size:
+                    raise FileChanged
         sha256, text = digest.hexdigest(), path
     try:
         after = path.stat()

@@ -20,7 +20,10 @@ from loaders.errors import SchemaTooNew, SchemaUnreadable
 VERSION = 1
 
 #: Version → statements that bring an older warehouse there, after missing tables and columns were added.
-_MIGRATIONS: dict[int, tuple[str, ...]] = {}
+_MIGRATIONS: dict[int, tuple[str, ...]] = {
+    # The origin is part of what a file is: without one, every file would look new.
+    1: ("update ops.ingestion_files set origin = 'archive' where origin is null",),
+}
 
 _SCHEMAS = ("raw", "ops")
 
@@ -96,7 +99,7 @@ def ensure(connection: duckdb.DuckDBPyConnection, project: Path, warehouse: Path
     for version in range((found or 0) + 1, VERSION + 1):
         statements += _MIGRATIONS.get(version, ()) if found is not None else ()
     if found != VERSION:
-        statements.append(f"insert into ops.schema_version values ({VERSION}, now()::timestamp)")
+        statements.append(f"insert into ops.schema_version (version, applied_at) values ({VERSION}, now()::timestamp)")
     if len(statements) == len(_SCHEMAS):
         return
     connection.execute("begin")
