@@ -251,21 +251,17 @@ where
         "no_candle_is_of_nothing",
         "Every candle that says it comes from a five-minute file is one of marts.candles.",
         """
+with landed as (
+    select
+        symbol,
+        open_time
+    from marts.candles
+    where exchange = 'binance' and market = 'um' and kline_type = 'last' and "interval" = '5m'
+)
 select found.*
 from {batch} as found
-where
-    found.source = 'klines_5m'
-    and not exists (
-        select 1
-        from marts.candles as candles
-        where
-            candles.exchange = 'binance'
-            and candles.market = 'um'
-            and candles.kline_type = 'last'
-            and candles."interval" = '5m'
-            and candles.symbol = found.symbol
-            and candles.open_time = found.open_time
-    )""",
+left join landed on found.symbol = landed.symbol and found.open_time = landed.open_time
+where found.source = 'klines_5m' and landed.symbol is null""",
     ),
 )
 

@@ -190,7 +190,7 @@ def _run(context: EphemeralDataContext, source: SQLDatasource, suite: Suite, job
     table = suite.table
     try:
         with _quietly():
-            asset = source.add_table_asset(table.full_name, table_name=table.name, schema_name=table.schema)
+            asset = source.add_query_asset(table.full_name, query=f"select * from {table.full_name}")
             batch = asset.add_batch_definition_whole_table("whole")
             asked = gx.ExpectationSuite(name=table.full_name)
             for one in suite.expectations:

@@ -1,0 +1,231 @@
+"""Only a state that passed everything is published, and readers never see half of it."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+from filelock import FileLock
+
+from loaders import publishing
+from loaders.errors import NotPublishable, PublishedBusy, WarehouseMissing
+from loaders.publishing import Publication
+from tests.conftest import change, settings_of
+from tests.marts.conftest import Warehouse
+
+PUBLISHES = 50
+
+
+def target_of(warehouse: Warehouse) -> Path:
+    return warehouse.folder / "marts.duckdb"
+
+
+def published(warehouse: Warehouse, job_id: str | None = None, target: Path | None = None) -> Publication:
+    return publishing.publish(
+        settings_of(warehouse), warehouse.path, target or target_of(warehouse), job_id=job_id, wait_seconds=10
+    )
+
+
+def beside(target: Path) -> set[str]:
+    return {path.name for path in target.parent.iterdir() if path.name.startswith(target.name)}
+
+
+def test_the_published_file_holds_every_mart_row_for_row(passed: Warehouse) -> None:
+    publication = published(passed)
+    marts = passed.marts()
+    with duckdb.connect(str(publication.path), read_only=True) as connection:
+        tables = connection.execute(
+            "select table_name, table_type from information_schema.tables order by 1"
+        ).fetchall()
+        assert tables == [(name, "BASE TABLE") for name in sorted([*marts, "published"])]
+        for name, rows in marts.items():
+            # Both ways of writing a table work, though the file is called like the schema.
+            for written in (name, f"marts.{name}"):
+                found = connection.execute(f"select * from {written} order by all nulls last").fetchall()
+                assert found == rows, written
+    assert marts["klines_5m"]
+    assert publication.rows == {name: len(rows) for name, rows in marts.items()}
+
+
+def test_a_file_of_another_name_has_a_schema_marts(passed: Warehouse) -> None:
+    publication = published(passed, target=passed.folder / "for clients.duckdb")
+    queries = ("select count(*) from klines_5m", "select count(*) from marts.klines_5m")
+    with duckdb.connect(str(publication.path), read_only=True) as connection:
+        assert len({connection.execute(query).fetchone() for query in queries}) == 1
+    with duckdb.connect() as connection:
+        connection.execute(f"attach '{publication.path}' as theirs (read_only)")
+        assert connection.execute("select count(*) > 0 from theirs.marts.klines_5m").fetchone() == (True,)
+
+
+def test_it_says_when_it_was_published_from_which_job_and_by_what(passed: Warehouse) -> None:
+    publication = published(passed)
+    validation, build = passed.query(
+        "select any_value(job_id), any_value(build_id) from ops.validation_results where status = 'pass'"
+    )[0]
+    with duckdb.connect(str(publication.path), read_only=True) as connection:
+        row = connection.execute(
+            "select published_at, job_id, build_id, change_id, duckdb_version, storage_version from published"
+        ).fetchall()
+        storage = connection.execute(
+            "select tags['storage_version'] from duckdb_databases() where database_name = current_database()"
+        ).fetchone()
+    last_change = passed.query("select max(change_id) from ops.ingestion_changes")[0][0]
+    assert row == [(publication.published_at, validation, build, last_change, duckdb.__version__, "v1.0.0")]
+    assert storage == ("v1.0.0+",)
+    # Number of the storage format in the file's header: 64 is that of DuckDB 0.9 to 1.1, which later ones read.
+    assert int.from_bytes(publication.path.read_bytes()[12:20], "little") == 64
+
+
+def test_nobody_can_write_to_it_and_nothing_is_left_beside_it(passed: Warehouse) -> None:
+    publication = published(passed)
+    published(passed)
+    assert stat.S_IMODE(publication.path.stat().st_mode) == 0o444
+    assert beside(publication.path) == {"marts.duckdb", "marts.duckdb.lock"}
+
+
+@pytest.mark.parametrize(
+    ("statement", "why"),
+    [
+        pytest.param("drop table state.builds", "not built this warehouse", id="dbt never ran"),
+        pytest.param("update state.builds set finished_at = null", "did not end", id="dbt was killed"),
+        pytest.param("update state.builds set nodes_failed = 1", "1 models or tests failed", id="a test failed"),
+        pytest.param("update state.builds set nodes_left_out = 2", "left out 2", id="a part was built"),
+        pytest.param("update state.builds set change_id = null", "landed or forgotten", id="a file came while dbt ran"),
+        pytest.param(
+            "insert into ops.ingestion_changes by name select 1000000 as change_id",
+            "landed or forgotten",
+            id="a file came after the build",
+        ),
+        pytest.param(
+            "insert into state.builds by name select 'x' as build_id, 'test' as command, "
+            "now()::timestamp as started_at, now()::timestamp as finished_at, 1 as nodes_failed",
+            "1 models or tests failed",
+            id="a later run of the tests failed",
+        ),
+        pytest.param("delete from ops.validation_results", "nothing was validated", id="never validated"),
+        pytest.param(
+            "update ops.validation_results set build_id = 'x'", "saw another build", id="validated before the build"
+        ),
+        pytest.param(
+            "update ops.validation_results set status = 'fail' where expectation = 'key_is_complete'",
+            "did not pass",
+            id="an expectation failed",
+        ),
+        pytest.param(
+            "update ops.validation_results set status = 'error' where table_name = 'marts.klines_5m'",
+            "did not pass",
+            id="an expectation could not be asked",
+        ),
+    ],
+)
+def test_what_did_not_pass_is_not_published_and_the_last_file_stays(
+    passed: Warehouse, statement: str, why: str
+) -> None:
+    target = published(passed).path
+    before = target.read_bytes()
+    change(passed, statement)
+    with pytest.raises(NotPublishable, match=why):
+        published(passed)
+    assert target.read_bytes() == before
+    assert beside(target) == {"marts.duckdb", "marts.duckdb.lock"}
+
+
+def test_a_later_run_of_passing_tests_changes_nothing(passed: Warehouse) -> None:
+    change(
+        passed,
+        "insert into state.builds by name select 'x' as build_id, 'test' as command, now()::timestamp as started_at, "
+        "now()::timestamp as finished_at, 0 as nodes_failed, 9 as nodes_left_out",
+    )
+    published(passed)
+
+
+def test_a_publication_that_breaks_off_leaves_the_last_file(passed: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = published(passed).path
+    before = target.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(publishing, "_sync", full)
+    with pytest.raises(OSError, match="no space left"):
+        published(passed)
+    assert target.read_bytes() == before
+    assert beside(target) == {"marts.duckdb", "marts.duckdb.lock"}
+    monkeypatch.undo()
+    (target.parent / "marts.duckdb.part").write_bytes(b"left by a killed process")
+    published(passed)
+
+
+def test_two_do_not_publish_at_once(passed: Warehouse) -> None:
+    settings, target = settings_of(passed), target_of(passed)
+    with FileLock(f"{target}.lock"), pytest.raises(PublishedBusy):
+        publishing.publish(settings, passed.path, target)
+    with pytest.raises(WarehouseMissing):
+        publishing.publish(settings, passed.folder / "nothing.duckdb", target)
+
+
+def test_the_command_says_what_it_did_or_why_not(passed: Warehouse) -> None:
+    command = (sys.executable, "-m", "loaders", "publish", "--to", str(passed.folder / "theirs.duckdb"))
+    assert "for DuckDB v1.0.0 and later" in passed.run(*command)
+    change(passed, "update state.builds set nodes_failed = 1")
+    passed.run(*command, expect=1)
+
+
+# A reader as clients are: opens, asks twice, closes, without any care. Every publication has one number in all tables.
+READER = """
+import sys, duckdb
+path, numbers = sys.argv[1], set()
+print("ready", flush=True)
+reads = 0
+while reads == 0 or max(numbers) < int(sys.argv[2]):
+    with duckdb.connect(path, read_only=True) as connection:
+        seen = set()
+        for _ in range(2):
+            seen |= set(connection.execute('''
+                select replace(job_id, 'job-', '')::bigint from published
+                union all select distinct trade_count from klines_5m
+                union all select distinct trade_count from marts.candles_with_side
+            ''').fetchall())
+    assert len(seen) == 1, f"a mixture: {seen}"
+    numbers.add(seen.pop()[0])
+    reads += 1
+print(reads, len(numbers))
+"""
+
+
+def test_a_reader_sees_no_error_and_no_mixture_while_50_runs_publish(passed: Warehouse) -> None:
+    def publish_number(number: int) -> None:
+        change(
+            passed,
+            f"update marts.klines_5m set trade_count = {number}",
+            f"update marts.candles_with_side set trade_count = {number}",
+        )
+        published(passed, job_id=f"job-{number}")
+
+    publish_number(0)
+    target = target_of(passed)
+    with subprocess.Popen(
+        [sys.executable, "-c", READER, str(target), str(PUBLISHES)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as reader:
+        assert reader.stdout is not None
+        reader.stdout.readline()
+        with duckdb.connect(str(target), read_only=True) as held:
+            for number in range(1, PUBLISHES + 1):
+                assert reader.poll() is None, "the reader ended early"
+                publish_number(number)
+            # Who opened the first file still has it, whole.
+            assert held.execute(
+                "select job_id, (select max(trade_count) from klines_5m) from published"
+            ).fetchall() == [("job-0", 0)]
+        printed, errors = reader.communicate(timeout=60)
+    assert reader.returncode == 0, errors
+    reads, numbers = map(int, printed.split())
+    assert reads > PUBLISHES / 2
+    assert numbers > PUBLISHES / 4
