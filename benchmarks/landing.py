@@ -268,12 +268,12 @@ def inside_the_process(data: Path, warehouse: Path) -> tuple[float, float]:
     """Seconds of a first and a second load, without the start of Python."""
     from click.testing import CliRunner
 
-    from loaders.cli import main
+    from loaders.cli import cli
 
     seconds: list[float] = []
     for _ in range(2):
         before = time.perf_counter()
-        result: Any = CliRunner().invoke(main, ["--warehouse", str(warehouse), "load", "--data-dir", str(data)])
+        result: Any = CliRunner().invoke(cli, ["--warehouse", str(warehouse), "load", "--data-dir", str(data)])
         seconds.append(time.perf_counter() - before)
         assert result.exit_code == 0, result.output
     return seconds[0], seconds[1]
