@@ -478,9 +478,11 @@ def _tried(column: Column, unit: int) -> str:
         case Kind.INTEGER:
             return f"case when regexp_full_match({text}, '[+-]?[0-9]{{1,18}}') then try_cast({text} as bigint) end"
         case Kind.EPOCH:
-            # Kept within what make_timestamp can take in this unit.
-            digits = {1_000_000: 11, 1_000: 14, 1: 17}[unit]
-            return f"case when regexp_full_match({text}, '[0-9]{{1,{digits}}}') then try_cast({text} as bigint) end"
+            # Within what make_timestamp can take in this unit; what lies outside the period is told by its time.
+            return f"""case
+                when regexp_full_match({text}, '[0-9]{{1,17}}') and try_cast({text} as bigint) < {9 * 10**18 // unit}
+                    then try_cast({text} as bigint)
+            end"""
         case Kind.DECIMAL:
             scale = column.scale
             # Exponents are rare; what is lost by rounding shows against four more places.

@@ -57,11 +57,11 @@ def zipped(members: dict[str, Content], *, encrypted: bool = False) -> bytes:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:
         for name, content in members.items():
             packed.writestr(name, content)
-    content = bytearray(buffer.getvalue())
+    archive_bytes = bytearray(buffer.getvalue())
     if encrypted:
         for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
-            content[content.index(signature) + offset] |= 1
-    return bytes(content)
+            archive_bytes[archive_bytes.index(signature) + offset] |= 1
+    return bytes(archive_bytes)
 
 
 INSIDE = f"BTCUSDT-5m-{DAY}.csv"
