@@ -249,8 +249,12 @@ def _exception_in(info: Mapping[str, Any]) -> str | None:
 
 
 def _query(table: Keyed, asked: Expectation) -> str:
-    """The question about the table by its name: what Great Expectations itself puts in takes no alias."""
-    return asked.sql.replace("{batch}", table.full_name).replace("{", "{{").replace("}", "}}")
+    """The question about the table by its name: what Great Expectations itself puts in takes no alias.
+
+    Values come as text: what a float cannot hold, Great Expectations looks up its stack for, value by value.
+    """
+    sql = asked.sql.replace("{batch}", table.full_name).replace("{", "{{").replace("}", "}}")
+    return f"select cast(columns(*) as varchar) from ({sql}) as unexpected"
 
 
 def _require_ours(folder: Path) -> None:
