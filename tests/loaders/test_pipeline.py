@@ -1,0 +1,238 @@
+"""What cron calls: one job, one line a step, and somebody is told."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from filelock import FileLock
+
+from loaders import building, notifying, pipeline
+from loaders.building import Built
+from loaders.discovery import Selection
+from loaders.errors import NotNotified
+from loaders.loading import Request
+from loaders.pipeline import Run
+from loaders.progress import Lines
+from tests.conftest import change, settings_of
+from tests.marts import archive
+from tests.marts.conftest import Warehouse, another
+
+SAVE = "import sys; open(sys.argv[1], 'w').write(sys.stdin.read())"
+
+
+def run(warehouse: Warehouse, notify: str | None = None) -> tuple[Run, list[str]]:
+    """A run in this process, and the lines that it said."""
+    said: list[str] = []
+    warehouse.data.mkdir(exist_ok=True)
+    request = Request((warehouse.data,), Selection())
+    target = warehouse.folder / "marts.duckdb"
+    done = pipeline.run(
+        settings_of(warehouse), warehouse.path, request, target, Lines(), say=said.append, notify=notify
+    )
+    return done, said
+
+
+def outcomes(done: Run) -> dict[str, str]:
+    return {step.name: step.outcome for step in done.steps}
+
+
+@pytest.fixture
+def quick_build(monkeypatch: pytest.MonkeyPatch) -> Callable[[Built], None]:
+    """Puts an answer in the place of dbt."""
+
+    def answer(built: Built) -> None:
+        monkeypatch.setattr(building, "build", lambda project, path: built)
+
+    return answer
+
+
+GOOD = Built(0, "", 3, ())
+BAD = Built(1, "Completed with 1 error", 3, (("unique_key_klines_5m", "Got 2 results, configured to fail if != 0"),))
+
+
+def test_a_run_publishes_what_passed_and_names_the_refused_file(tmp_path: Path) -> None:
+    warehouse = another(tmp_path / "warehouse")
+    archive.klines(warehouse.data, "AAAUSDT", "2024-03-02")
+    archive.metrics(warehouse.data, "AAAUSDT", "2024-03-02")
+    bad = archive.klines(warehouse.data, "BBBUSDT", "2024-03-02")
+    bad.write_text("this is no candle\n" * 300)
+    told = warehouse.folder / "told.json"
+    warehouse.environment |= {
+        "LOADERS_DATA_DOCS": str(warehouse.folder / "docs"),
+        "LOADERS_NOTIFY": f"{sys.executable} -c \"{SAVE}\" '{told}'",
+    }
+
+    answer = json.loads(warehouse.run(sys.executable, "-m", "loaders", "--json", "run", expect=1))
+
+    assert {step["step"]: step["outcome"] for step in answer["steps"]} == {
+        "check": "attention",
+        "load": "attention",
+        "build": "ok",
+        "validate": "ok",
+        "publish": "ok",
+    }
+    job = answer["job_id"]
+    assert any(str(bad) in detail for detail in answer["steps"][1]["details"])
+    assert warehouse.query("select job_id from ops.ingestion_jobs") == [(job,)]
+    assert warehouse.query("select distinct job_id from ops.validation_results") == [(job,)]
+    with duckdb.connect(str(warehouse.folder / "marts.duckdb"), read_only=True) as connection:
+        assert connection.execute("select job_id from published").fetchall() == [(job,)]
+        assert connection.execute("select symbol, count(*) from klines_5m group by all").fetchall() == [
+            ("AAAUSDT", 288)
+        ]
+    message = json.loads(told.read_text())
+    assert (message["job_id"], message["published"], message["exit_status"]) == (job, True, 1)
+    assert str(bad) in message["text"]
+
+
+def test_a_failed_build_stops_the_run_and_the_last_file_stays(
+    passed: Warehouse, quick_build: Callable[[Built], None]
+) -> None:
+    quick_build(GOOD)
+    assert run(passed)[0].exit_status == 0
+    before = (passed.folder / "marts.duckdb").read_bytes()
+    quick_build(BAD)
+    done, said = run(passed)
+    assert outcomes(done) == {
+        "check": "ok",
+        "load": "ok",
+        "build": "failed",
+        "validate": "skipped",
+        "publish": "skipped",
+    }
+    assert done.exit_status == 1
+    assert len(said) == len(pipeline.STEPS)
+    assert "unique_key_klines_5m: Got 2 results" in said[2]
+    assert (passed.folder / "marts.duckdb").read_bytes() == before
+
+
+def test_a_failed_expectation_stops_the_run(passed: Warehouse, quick_build: Callable[[Built], None]) -> None:
+    quick_build(GOOD)
+    change(passed, "update marts.liquidation_map set last_price = 1")
+    told = passed.folder / "told.json"
+    done, said = run(passed, notify=f"{sys.executable} -c \"{SAVE}\" '{told}'")
+    assert outcomes(done) == {
+        "check": "ok",
+        "load": "ok",
+        "build": "ok",
+        "validate": "failed",
+        "publish": "skipped",
+    }
+    assert "marts.liquidation_map prices_are_the_last_ones" in said[3]
+    assert not (passed.folder / "marts.duckdb").exists()
+    assert done.notified
+    assert json.loads(told.read_text())["published"] is False
+
+
+def test_a_build_that_never_was_is_not_published(passed: Warehouse, quick_build: Callable[[Built], None]) -> None:
+    quick_build(GOOD)
+    archive.klines(passed.data, "CCCUSDT", "2024-03-02")
+    done, _ = run(passed)
+    assert outcomes(done)["load"] == "ok"
+    # The candles are landed, and no mart has them.
+    assert outcomes(done)["validate"] == "failed"
+    assert outcomes(done)["publish"] == "skipped"
+
+
+def test_a_busy_warehouse_ends_the_run_with_75_and_tells_nobody(passed: Warehouse) -> None:
+    with FileLock(f"{passed.path}.lock"):
+        done, _ = run(passed, notify="false")
+    assert outcomes(done)["check"] == "failed"
+    assert set(list(outcomes(done).values())[1:]) == {"skipped"}
+    assert done.exit_status == 75
+    assert done.notified is None
+
+
+def test_who_cannot_be_told_is_said_and_counts(passed: Warehouse, quick_build: Callable[[Built], None]) -> None:
+    quick_build(BAD)
+    done, said = run(passed, notify="no-such-command")
+    assert done.notified is False
+    assert "nobody was notified" in said[-1]
+    assert done.exit_status == 1
+
+
+def test_a_check_that_was_better_in_the_published_file_turned_bad(tmp_path: Path) -> None:
+    now, then = tmp_path / "warehouse.duckdb", tmp_path / "marts.duckdb"
+    columns = "as checks(check_name, dataset, symbol, status, detail)"
+    with duckdb.connect(str(now)) as connection:
+        connection.execute(
+            f"""
+            create schema marts;
+            create table marts.quality_checks as from (values
+                ('freshness', 'klines', 'AAAUSDT', 'warn', '3 days'), ('duplicates', 'klines', null, 'pass', null),
+                ('missing', null, null, 'fail', null), ('jumps', 'klines', 'NEWUSDT', 'warn', null)
+            ) {columns}
+            """
+        )
+    assert pipeline.turned_bad(now, then) == []
+    with duckdb.connect(str(then)) as connection:
+        connection.execute(
+            f"""
+            create table quality_checks as from (values
+                ('freshness', 'klines', 'AAAUSDT', 'pass', null), ('duplicates', 'klines', null, 'warn', null),
+                ('missing', null, null, 'warn', null)
+            ) {columns}
+            """
+        )
+    assert pipeline.turned_bad(now, then) == [
+        "freshness of klines AAAUSDT: pass → warn (3 days)",
+        "missing of everything: warn → fail",
+    ]
+
+
+@pytest.fixture
+def webhook() -> Iterator[tuple[str, list[dict[str, Any]], list[int]]]:
+    """A URL, what was posted there, and the statuses it is to answer."""
+    posted: list[dict[str, Any]] = []
+    answers: list[int] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            posted.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(answers.pop(0))
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:
+            return None
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/hooks/secret", posted, answers
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_webhook_is_sent_the_facts(webhook: tuple[str, list[dict[str, Any]], list[int]]) -> None:
+    url, posted, answers = webhook
+    answers += [200, 500]
+    notifying.notify(url, {"text": "not published", "exit_status": 1})
+    assert posted == [{"text": "not published", "exit_status": 1}]
+    with pytest.raises(NotNotified, match="answered 500") as refused:
+        notifying.notify(url, {"text": "again"})
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("target", "why"),
+    [
+        pytest.param("http://127.0.0.1:1/secret", "cannot be reached", id="nobody listens"),
+        pytest.param("http://127.0.0.1:notaport/secret", "cannot be reached", id="no address"),
+        pytest.param("no-such-command --now", "could not be run", id="no such command"),
+        pytest.param("'half a quote", "could not be run", id="no command line"),
+        pytest.param("false", "ended with status 1", id="a command that fails"),
+    ],
+)
+def test_what_could_not_be_told_is_an_error(target: str, why: str) -> None:
+    with pytest.raises(NotNotified, match=why) as refused:
+        notifying.notify(target, {"text": "x"})
+    assert "secret" not in str(refused.value)
