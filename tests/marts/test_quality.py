@@ -1,0 +1,383 @@
+"""Every hole is a row of `data_gaps`, every day of a series one of `data_completeness`, and nothing else is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.marts import archive
+from tests.marts.conftest import PROJECT, Warehouse
+from tests.marts.test_rebuild import assert_like_one_full_build
+
+RECORDS = PROJECT.parent / "shared" / "data"
+
+
+def at(text: str) -> datetime:
+    """A time as the warehouse gives it."""
+    return datetime.fromisoformat(text)
+
+
+def without(*times: str) -> Callable[[datetime], bool]:
+    """All rows but those of these times."""
+    missing = {datetime.fromisoformat(time).replace(tzinfo=UTC) for time in times}
+    return lambda time: time not in missing
+
+
+def without_hours(*hours: int) -> Callable[[datetime], bool]:
+    """All rows but those of these hours."""
+    return lambda time: time.hour not in hours
+
+
+def funding(root: Path, symbol: str, month: str, rows: list[tuple[str, int]]) -> Path:
+    """A month of funding: hours and their interval, each a few milliseconds late."""
+    lines = ["calc_time,funding_interval_hours,last_funding_rate"]
+    for index, (time, hours) in enumerate(rows):
+        moment = datetime.fromisoformat(time).replace(tzinfo=UTC)
+        lines.append(f"{archive.milliseconds(moment) + index},{hours},0.0001")
+    name = f"{symbol}-fundingRate-{month}.csv"
+    return archive.write(root / f"data/futures/um/monthly/fundingRate/{symbol}/{name}", lines)
+
+
+def ohlcvt(root: Path, pair: str, minutes: int, candles: list[tuple[str, int]]) -> Path:
+    """Kraken's file of a pair: starts of candles and their numbers of trades."""
+    lines = []
+    for time, trades in candles:
+        seconds = int(datetime.fromisoformat(time).replace(tzinfo=UTC).timestamp())
+        lines.append(f"{seconds},100.0,101.0,99.0,100.0,1.5,{trades}")
+    return archive.write(root / f"kraken/{pair}_{minutes}.csv", lines)
+
+
+def hours(day: str, *wanted: int, trades: int = 2) -> list[tuple[str, int]]:
+    """Candles of an hour."""
+    return [(f"{day} {hour:02d}:00", trades) for hour in wanted]
+
+
+def five_minute_candles(data: Path) -> None:
+    """An hour is missing on one day, and the whole next day."""
+    archive.klines(data, "AAAUSDT", "2024-03-01")
+    archive.klines(data, "AAAUSDT", "2024-03-02", keep=without_hours(7))
+    archive.klines(data, "AAAUSDT", "2024-03-04")
+
+
+def candles_of_other_kinds(data: Path) -> None:
+    """Spot candles with a hole are a series of their own; mark-price candles are not judged."""
+    archive.klines(data, "AAAUSDT", "2024-03-01", market="spot", keep=without("2024-03-01 09:00"))
+    archive.klines(data, "AAAUSDT", "2024-03-01", kind="markPriceKlines", keep=without_hours(3))
+
+
+def one_minute_candles_that_stop(data: Path) -> None:
+    """One-minute candles end two days before the five-minute ones."""
+    for of in ("2024-03-01", "2024-03-02"):
+        archive.klines(data, "AAAUSDT", of, interval=1)
+
+
+def snapshots(data: Path) -> None:
+    """Two zeros, and a hole across midnight."""
+    zeros = without("2024-03-01 10:00", "2024-03-01 10:05")
+    archive.metrics(data, "AAAUSDT", "2024-03-01", zero=lambda time: not zeros(time))
+    archive.metrics(data, "AAAUSDT", "2024-03-02", keep=without("2024-03-02 23:55"))
+    archive.metrics(data, "AAAUSDT", "2024-03-03", keep=without("2024-03-03 00:00"))
+    archive.metrics(data, "AAAUSDT", "2024-03-04")
+
+
+def snapshots_that_begin_late(data: Path) -> None:
+    """The first 77 snapshots of the first day are missing: no row stands before them."""
+    archive.klines(data, "CCCUSDT", "2024-03-01")
+    archive.metrics(
+        data, "CCCUSDT", "2024-03-01", keep=lambda time: time >= archive.day("2024-03-01") + timedelta(minutes=385)
+    )
+
+
+def trades(data: Path) -> None:
+    """One trade is missing within five minutes, two around their end, and the whole third day."""
+    missing = without("2024-03-01 12:02:00", "2024-03-01 15:04:50", "2024-03-01 15:05:00")
+    archive.agg_trades(data, "BBBUSDT", "2024-03-01", first_id=1000, keep=missing)
+    archive.agg_trades(data, "BBBUSDT", "2024-03-02", first_id=1000 + 8640)
+    archive.agg_trades(data, "BBBUSDT", "2024-03-04", first_id=1000 + 3 * 8640)
+
+
+def funding_with_a_hole(data: Path) -> None:
+    """One is missing; the step from eight hours to four is no hole."""
+    times = ["2024-03-01 00:00", "2024-03-01 08:00", "2024-03-02 00:00", "2024-03-02 08:00"]
+    rows = [(time, 8) for time in times] + [("2024-03-02 12:00", 4), ("2024-03-02 16:00", 4)]
+    funding(data, "BBBUSDT", "2024-03", rows)
+
+
+def kraken_hours(data: Path) -> None:
+    """An hour without trades, and two that only the day knows of."""
+    first = hours("2020-01-01", *(hour for hour in range(24) if hour != 4))
+    second = hours("2020-01-02", *(hour for hour in range(24) if hour not in (10, 11)))
+    ohlcvt(data, "AAAUSD", 60, first + second + hours("2020-01-03", *range(24)) + hours("2020-01-04", *range(24)))
+
+
+def kraken_days(data: Path) -> None:
+    """The third day is missing, and only its hours know of it."""
+    ohlcvt(data, "AAAUSD", 1440, [("2020-01-01", 46), ("2020-01-02", 48), ("2020-01-04", 48)])
+
+
+ARCHIVE = "data/futures/um/daily"
+STEPS = (
+    five_minute_candles,
+    candles_of_other_kinds,
+    one_minute_candles_that_stop,
+    snapshots,
+    snapshots_that_begin_late,
+    trades,
+    funding_with_a_hole,
+    kraken_hours,
+    kraken_days,
+)
+GAPS: list[tuple[Any, ...]] = [
+    (
+        "aggTrades",
+        "um",
+        "BBBUSDT",
+        "",
+        "2024-03-01 12:01:50",
+        "2024-03-01 12:02:10",
+        1,
+        f"{ARCHIVE}/aggTrades/BBBUSDT/BBBUSDT-aggTrades-2024-03-01.zip",
+    ),
+    (
+        "aggTrades",
+        "um",
+        "BBBUSDT",
+        "",
+        "2024-03-01 15:04:40",
+        "2024-03-01 15:05:10",
+        2,
+        f"{ARCHIVE}/aggTrades/BBBUSDT/BBBUSDT-aggTrades-2024-03-01.zip",
+    ),
+    (
+        "aggTrades",
+        "um",
+        "BBBUSDT",
+        "",
+        "2024-03-02 23:59:50",
+        "2024-03-04",
+        8640,
+        f"{ARCHIVE}/aggTrades/BBBUSDT/BBBUSDT-aggTrades-2024-03-03.zip",
+    ),
+    (
+        "fundingRate",
+        "um",
+        "BBBUSDT",
+        "",
+        "2024-03-01 16:00",
+        "2024-03-02",
+        1,
+        "data/futures/um/monthly/fundingRate/BBBUSDT/BBBUSDT-fundingRate-2024-03.zip",
+    ),
+    (
+        "klines",
+        "spot",
+        "AAAUSDT",
+        "5m",
+        "2024-03-01 09:00",
+        "2024-03-01 09:05",
+        1,
+        "data/spot/daily/klines/AAAUSDT/5m/AAAUSDT-5m-2024-03-01.zip",
+    ),
+    (
+        "klines",
+        "um",
+        "AAAUSDT",
+        "5m",
+        "2024-03-02 07:00",
+        "2024-03-02 08:00",
+        12,
+        f"{ARCHIVE}/klines/AAAUSDT/5m/AAAUSDT-5m-2024-03-02.zip",
+    ),
+    (
+        "klines",
+        "um",
+        "AAAUSDT",
+        "5m",
+        "2024-03-03",
+        "2024-03-04",
+        288,
+        f"{ARCHIVE}/klines/AAAUSDT/5m/AAAUSDT-5m-2024-03-03.zip",
+    ),
+    (
+        "metrics",
+        "um",
+        "AAAUSDT",
+        "5m",
+        "2024-03-01 10:00",
+        "2024-03-01 10:10",
+        2,
+        f"{ARCHIVE}/metrics/AAAUSDT/AAAUSDT-metrics-2024-03-01.zip",
+    ),
+    (
+        "metrics",
+        "um",
+        "AAAUSDT",
+        "5m",
+        "2024-03-02 23:55",
+        "2024-03-03 00:05",
+        2,
+        f"{ARCHIVE}/metrics/AAAUSDT/AAAUSDT-metrics-2024-03-02.zip",
+    ),
+    ("ohlcvt", "spot", "AAAUSD", "1d", "2020-01-03", "2020-01-04", 1, "AAAUSD_1440.csv"),
+    ("ohlcvt", "spot", "AAAUSD", "1h", "2020-01-02 10:00", "2020-01-02 12:00", 2, "AAAUSD_60.csv"),
+]
+WARNINGS = {
+    ("freshness", "klines", "AAAUSDT"),
+    ("missing", "aggTrades", "BBBUSDT"),
+    ("missing", "fundingRate", "BBBUSDT"),
+    ("missing", "klines", "AAAUSDT"),
+    ("missing", "metrics", "AAAUSDT"),
+    ("missing", "metrics", "CCCUSDT"),
+    ("missing", "ohlcvt", "AAAUSD"),
+    ("open_interest_blank", "metrics", "AAAUSDT"),
+}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+    """A warehouse with all of the above, built with all tests."""
+    warehouse = Warehouse(tmp_path_factory.mktemp("holes"))
+    for step in STEPS:
+        step(warehouse.data)
+    warehouse.load()
+    warehouse.build()
+    return warehouse
+
+
+def test_every_hole_is_told_and_nothing_else(built: Warehouse) -> None:
+    found = built.query("select * from marts.data_gaps order by all")
+    assert found == [(*row[:4], at(row[4]), at(row[5]), *row[6:]) for row in GAPS]
+
+
+def completeness(warehouse: Warehouse, series: str) -> list[tuple[Any, ...]]:
+    return warehouse.query(
+        f"select day, expected, present, missing, source from marts.data_completeness where {series} order by day"
+    )
+
+
+def test_every_day_of_a_series_is_counted(built: Warehouse) -> None:
+    series = "dataset = 'klines' and market = 'um' and symbol = 'AAAUSDT' and \"interval\" = '5m'"
+    assert completeness(built, series) == [
+        (date(2024, 3, 1), 288, 288, 0, "archive"),
+        (date(2024, 3, 2), 288, 276, 12, "archive"),
+        (date(2024, 3, 3), 288, 0, 288, "none"),
+        (date(2024, 3, 4), 288, 288, 0, "archive"),
+    ]
+
+
+def test_a_series_that_stopped_lacks_the_days_on_which_others_go_on(built: Warehouse) -> None:
+    series = "dataset = 'klines' and market = 'um' and symbol = 'AAAUSDT' and \"interval\" = '1m'"
+    assert [row[:4] for row in completeness(built, series)] == [
+        (date(2024, 3, 1), 1440, 1440, 0),
+        (date(2024, 3, 2), 1440, 1440, 0),
+        (date(2024, 3, 3), 1440, 0, 1440),
+        (date(2024, 3, 4), 1440, 0, 1440),
+    ]
+    value = built.query(
+        "select value, detail from marts.quality_checks where check_name = 'freshness' and symbol = 'AAAUSDT'"
+        " and dataset = 'klines'"
+    )
+    assert [(hours_behind, "um 1m would go on at 2024-03-03" in detail) for hours_behind, detail in value] == [
+        (Decimal(48), True)
+    ]
+
+
+def test_snapshots_missing_before_the_first_one_are_counted(built: Warehouse) -> None:
+    assert completeness(built, "dataset = 'metrics' and symbol = 'CCCUSDT'") == [
+        (date(2024, 3, 1), 288, 211, 77, "archive")
+    ]
+
+
+def test_trades_are_counted_by_their_numbers(built: Warehouse) -> None:
+    assert completeness(built, "dataset = 'aggTrades'") == [
+        (date(2024, 3, 1), 8640, 8637, 3, "archive"),
+        (date(2024, 3, 2), 8640, 8640, 0, "archive"),
+        (date(2024, 3, 3), 8640, 0, 8640, "none"),
+        (date(2024, 3, 4), 8640, 8640, 0, "archive"),
+    ]
+
+
+def test_an_hour_without_trades_is_no_hole_at_kraken(built: Warehouse) -> None:
+    assert completeness(built, "dataset = 'ohlcvt' and \"interval\" = '1h'") == [
+        (date(2020, 1, 1), 23, 23, 0, "archive"),
+        (date(2020, 1, 2), 24, 22, 2, "archive"),
+        (date(2020, 1, 3), 24, 24, 0, "archive"),
+        (date(2020, 1, 4), 24, 24, 0, "archive"),
+    ]
+
+
+def test_checks_warn_of_what_is_missing_and_of_nothing_else(built: Warehouse) -> None:
+    found = built.query("select check_name, dataset, symbol, status from marts.quality_checks where status != 'pass'")
+    assert {tuple(key) for *key, _ in found} == WARNINGS
+    assert {status for *_, status in found} == {"warn"}
+
+
+@pytest.mark.parametrize(
+    "batches",
+    [
+        pytest.param([STEPS[:3], STEPS[3:7], STEPS[7:]], id="some kinds after the others"),
+        pytest.param([STEPS[8:], STEPS[2:8], STEPS[:2]], id="the other way round"),
+    ],
+)
+def test_any_order_finds_the_same_holes(
+    warehouse: Warehouse, batches: list[tuple[Callable[[Path], None], ...]]
+) -> None:
+    for batch in batches:
+        for step in batch:
+            step(warehouse.data)
+        warehouse.load()
+        warehouse.build_untested()
+    assert_like_one_full_build(warehouse)
+
+
+def test_holes_that_are_filled_and_torn_again(warehouse: Warehouse) -> None:
+    for step in STEPS:
+        step(warehouse.data)
+    warehouse.load()
+    warehouse.build_untested()
+    # The missing day of each comes late; a day that was whole loses an hour around midnight; trades are published anew.
+    archive.klines(warehouse.data, "AAAUSDT", "2024-03-03", keep=without("2024-03-03 23:55"))
+    archive.klines(warehouse.data, "AAAUSDT", "2024-03-04", keep=without_hours(0))
+    archive.agg_trades(warehouse.data, "BBBUSDT", "2024-03-01", first_id=1000)
+    archive.agg_trades(warehouse.data, "BBBUSDT", "2024-03-03", first_id=1000 + 2 * 8640, keep=without_hours(0, 22, 23))
+    ohlcvt(warehouse.data, "AAAUSD", 1440, [("2020-01-01", 46), ("2020-01-03", 48), ("2020-01-04", 49)])
+    warehouse.load()
+    warehouse.build_untested()
+    assert_like_one_full_build(warehouse)
+    found = warehouse.query(
+        "select gap_start, gap_end, missing from marts.data_gaps where market = 'um' and symbol = 'AAAUSDT'"
+        " and dataset = 'klines' and \"interval\" = '5m' order by 1"
+    )
+    assert found == [
+        (at("2024-03-02 07:00"), at("2024-03-02 08:00"), 12),
+        (at("2024-03-03 23:55"), at("2024-03-04 01:00"), 13),
+    ]
+
+
+@pytest.mark.skipif(not RECORDS.is_dir(), reason="no market records at ../shared/data")
+def test_real_records_raise_nothing_but_the_holes_they_have(tmp_path: Path) -> None:
+    warehouse = Warehouse(tmp_path, {"LOADERS_DATA_DIR": str(RECORDS)})
+    warehouse.load()
+    warehouse.build()
+    spot_hours = [
+        ("klines", "spot", symbol, "1h", start, start + timedelta(hours=1), 1)
+        for symbol in ("BTCUSDT", "ETHUSDT")
+        for start in (at("2021-02-11 04:00"), at("2021-03-06 02:00"))
+    ]
+    days_between_the_files = ("klines", "um", "BTCUSDT", "1m", at("2022-05-07"), at("2023-04-15"), 343 * 1440)
+    assert warehouse.query(
+        'select dataset, market, symbol, "interval", gap_start, gap_end, missing from marts.data_gaps order by all'
+    ) == [*spot_hours, days_between_the_files]
+    assert warehouse.query(
+        "select check_name, dataset, symbol, value, status from marts.quality_checks"
+        " where status != 'pass' order by all"
+    ) == [
+        ("missing", "klines", "BTCUSDT", 343 * 1440 + 2, "warn"),
+        ("missing", "klines", "ETHUSDT", 2, "warn"),
+        ("missing", "metrics", "BTCUSDT", 77, "warn"),
+    ]
