@@ -1,7 +1,7 @@
 -- The classic view, as many public sites draw it: each candle whose open interest rose puts its traded volume at the
 -- levels of its close, spread over the leverages (1/L away, no maintenance margin), and the whole is scaled to the
--- latest open interest. Only the sign of the change is used; nothing is ever crossed or shrunk. Beside it what our levels say
--- of the same bin. Compare shapes, not dollars.
+-- latest open interest. Only the sign of the change is used; nothing is ever crossed or shrunk.
+-- Beside it what our levels say of the same bin. Compare shapes, not dollars.
 with
 
 map_bins as (
