@@ -26,11 +26,10 @@ _DAY = INTERVALS["1d"]
 
 #: Raw table → column of the symbol and the candle's length in microseconds, where they are not the usual ones.
 _SYMBOLS = {"kraken_ohlcvt": "pair"}
+_STEP = 'case "interval" ' + " ".join(f"when '{name}' then {length}" for name, length in INTERVALS.items()) + " end"
 _STEPS = {
-    "binance_klines": 'case "interval" '
-    + " ".join(f"when '{name}' then {length}" for name, length in INTERVALS.items())
-    + " end",
-    "kraken_ohlcvt": "interval_minutes * 60000000",
+    "binance_klines": _STEP,
+    "kraken_ohlcvt": "cast(interval_minutes as bigint) * 60000000",
 }
 
 
@@ -265,28 +264,73 @@ where found.source = 'klines_5m' and landed.symbol is null""",
     ),
 )
 
-_HOLES_ARE_NAMED = """
+# The length of a month varies, so its candles have no step. The hole's own bounds and number are asked for.
+_NAMED_HOLES_OF_CANDLES = Expectation(
+    "holes_are_named",
+    "Every hole in a series of Binance's candles is a row of marts.data_gaps, with its bounds and the number missing.",
+    f"""
+with series as (
+    select
+        market,
+        symbol,
+        "interval",
+        open_time,
+        to_microseconds({_STEP}) as step,
+        lead(open_time) over (partition by market, symbol, "interval" order by open_time) as next_time
+    from {{batch}}
+    where exchange = 'binance' and kline_type = 'last' and "interval" <> '1mo'
+),
+holes as (
+    select
+        market,
+        symbol,
+        "interval",
+        open_time + step as gap_start,
+        next_time as gap_end,
+        epoch_us(next_time - open_time) // epoch_us(step) - 1 as missing
+    from series
+    where next_time > open_time + step
+)
+select holes.*
+from holes
+left join marts.data_gaps as gaps
+    on
+        gaps.dataset = 'klines'
+        and holes.market = gaps.market
+        and holes.symbol = gaps.symbol
+        and holes."interval" = gaps."interval"
+        and holes.gap_start = gaps.gap_start
+        and holes.gap_end = gaps.gap_end
+        and holes.missing = gaps.missing
+where gaps.symbol is null""",
+)
+
+_NAMED_HOLES_OF_SNAPSHOTS = Expectation(
+    "holes_are_named",
+    "Every hole between two snapshots of a perpetual is named in marts.data_gaps.",
+    """
 with neighbours as (
     select
         symbol,
-        {time} as row_time,
-        lead({time}) over (partition by symbol order by {time}) as next_time
-    from {{batch}}
+        snapshot_at,
+        lead(snapshot_at) over (partition by symbol order by snapshot_at) as next_snapshot_at
+    from {batch}
 )
 select neighbours.*
 from neighbours
 where
-    next_time > row_time + interval '5 minutes'
+    next_snapshot_at > snapshot_at + interval '5 minutes'
     and not exists (
         select 1
         from marts.data_gaps as gaps
         where
-            gaps.dataset = '{dataset}'
+            gaps.dataset = 'metrics'
             and gaps.market = 'um'
             and gaps.symbol = neighbours.symbol
-            and gaps.gap_start < neighbours.next_time
-            and gaps.gap_end > neighbours.row_time
-    )"""
+            and gaps.gap_start < neighbours.next_snapshot_at
+            and gaps.gap_end > neighbours.snapshot_at
+    )""",
+)
 
 _OPEN_INTEREST = (
     Expectation(
@@ -518,20 +562,7 @@ _RELATIONS: tuple[tuple[str, tuple[str, ...], Expectation], ...] = tuple(
         (("marts.data_gaps", (), one) for one in (_GAPS,)),
         (("marts.data_completeness", (), one) for one in (_COMPLETENESS,)),
         (("marts.quality_checks", (), one) for one in (_CHECKS,)),
-        (
-            (
-                table,
-                ("marts.data_gaps",),
-                Expectation(
-                    "holes_are_named",
-                    "Every hole between two rows is one of marts.data_gaps.",
-                    _HOLES_ARE_NAMED.format(time=time, dataset=dataset),
-                ),
-            )
-            for table, time, dataset in (
-                ("marts.klines_5m", "open_time", "klines"),
-                ("marts.open_interest_5m", "snapshot_at", "metrics"),
-            )
-        ),
+        (("marts.candles", ("marts.data_gaps",), one) for one in (_NAMED_HOLES_OF_CANDLES,)),
+        (("marts.open_interest_5m", ("marts.data_gaps",), one) for one in (_NAMED_HOLES_OF_SNAPSHOTS,)),
     )
 )

@@ -36,10 +36,12 @@ def built_once(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     """Do not change it: take `passed`."""
     warehouse = another(tmp_path_factory.mktemp("built") / "warehouse")
     for symbol in ("AAAUSDT", "BBBUSDT"):
-        archive.klines(warehouse.data, symbol, "2024-03-02")
+        archive.klines(warehouse.data, symbol, "2024-03-02", keep=lambda time: time.hour != 20)
         archive.metrics(warehouse.data, symbol, "2024-03-02", keep=lambda time: time.hour != 7)
     archive.klines(warehouse.data, "AAAUSDT", "2024-03-02", market="spot")
     archive.agg_trades(warehouse.data, "AAAUSDT", "2024-03-02", first_id=1, keep=lambda time: time.hour < 2)
+    day = archive.milliseconds(archive.day("2024-03-02")) // 1000
+    archive.write(warehouse.data / "kraken" / "XBTUSD_1440.csv", [f"{day},100.0,101.0,99.0,100.0,1.5,7"])
     warehouse.load()
     warehouse.build()
     validation = quality.validate(settings_of(warehouse), warehouse.path)

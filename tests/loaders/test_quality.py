@@ -110,7 +110,7 @@ def test_every_landed_table_and_every_mart_has_a_suite(passed: Warehouse) -> Non
         pytest.param(
             "marts.klines_5m",
             "delete from marts.klines_5m where symbol = 'AAAUSDT' and open_time = '2024-03-02 10:00:00'",
-            {"no_landed_candle_is_lost", "holes_are_named"},
+            {"no_landed_candle_is_lost"},
             id="a candle is lost on the way",
         ),
         pytest.param(
@@ -143,6 +143,36 @@ def test_every_landed_table_and_every_mart_has_a_suite(passed: Warehouse) -> Non
             "delete from marts.open_interest_5m where symbol = 'AAAUSDT'",
             {"no_symbol_is_lost"},
             id="a whole symbol is lost",
+        ),
+        pytest.param(
+            "marts.open_interest_5m",
+            "delete from marts.data_gaps",
+            {"holes_are_named"},
+            id="a hole in the snapshots that nobody names",
+        ),
+        pytest.param(
+            "marts.candles",
+            "delete from marts.data_gaps",
+            {"holes_are_named"},
+            id="a hole in the candles that nobody names",
+        ),
+        pytest.param(
+            "marts.candles",
+            "update marts.data_gaps set missing = missing + 1",
+            {"holes_are_named"},
+            id="a hole of another length than is said",
+        ),
+        pytest.param(
+            "marts.quality_checks",
+            "update marts.quality_checks set status = 'fail' where check_name = 'freshness'",
+            {"no_check_fails"},
+            id="a check that fails",
+        ),
+        pytest.param(
+            "marts.data_completeness",
+            "update marts.data_completeness set present = present + 1",
+            {"days_add_up"},
+            id="a day that has more than it should",
         ),
         pytest.param(
             "marts.candles_with_side",
