@@ -15,7 +15,7 @@ import click
 import duckdb
 
 from loaders import demo as demonstration
-from loaders import forgetting, ledger, loading, pipeline, planning, preflight, publishing, quality, warehouse
+from loaders import forgetting, gaps, ledger, loading, pipeline, planning, preflight, publishing, quality, warehouse
 from loaders import status as reporting
 from loaders.datasets import DATASETS, INTERVALS, SYMBOL, Market
 from loaders.discovery import Selection
@@ -342,6 +342,30 @@ def status(context: Context, overlaps: bool, wait_seconds: float) -> int:
     with warehouse.reader(context.warehouse, wait_seconds=wait_seconds) as connection:
         answer = reporting.facts(connection, overlaps=overlaps)
     context.answer(dict(answer), reporting.text(answer))
+    return 0
+
+
+@cli.command("gaps")
+@selecting
+@click.option("--wait", "wait_seconds", type=click.FloatRange(min=0), default=0, help="Seconds to wait for a writer.")
+@click.pass_obj
+def show_gaps(
+    context: Context,
+    symbols: tuple[str, ...],
+    datasets: tuple[str, ...],
+    intervals: tuple[str, ...],
+    start: datetime | None,
+    end: datetime | None,
+    wait_seconds: float,
+) -> int:
+    """The holes in the data, as the last `dbt build` saw them: which file would fill each, and whether REST has it.
+
+    A hole is a fact, not a failure: the exit status is 0.
+    """
+    selection = selection_of(symbols, datasets, intervals, start, end)
+    with warehouse.reader(context.warehouse, wait_seconds=wait_seconds) as connection:
+        found = gaps.find(connection, selection, ledger.now())
+    context.answer(gaps.facts(found), gaps.text(found))
     return 0
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,54 +9,19 @@ from typing import Any
 
 import duckdb
 
-from loaders import loading, sample, warehouse
+from loaders import building, gaps, ledger, loading, sample, warehouse
 from loaders.discovery import Selection
 from loaders.errors import DemoFailed
+from loaders.gaps import Gap
 from loaders.loading import Report, Request
 from loaders.progress import Reporter
 from loaders.settings import Settings
 
-_ROWS = """
-    select schema_name || '.' || table_name as name, estimated_size as rows
+_TABLES = """
+    select schema_name || '.' || table_name
     from duckdb_tables()
     where database_name = current_database() and schema_name in ('raw', 'marts')
     order by schema_name desc, table_name
-"""
-
-# Read from the rows themselves: a gap lies between two rows that were landed.
-_HOLES = """
-    with
-
-    times as (
-
-        select distinct
-            'klines' as dataset, market, symbol, "interval", open_time as landed_at,
-            case "interval" when '1m' then interval 1 minute when '5m' then interval 5 minutes end as step
-        from raw.binance_klines
-        where kline_type = 'last' and "interval" in ('1m', '5m')
-        union all
-        select distinct 'metrics', market, symbol, null, create_time, interval 5 minutes
-        from raw.binance_metrics
-
-    ),
-
-    neighbours as (
-
-        select
-            *,
-            lead(landed_at) over (partition by dataset, market, symbol, "interval" order by landed_at) as next_at
-        from times
-
-    )
-
-    select
-        dataset, market, symbol, "interval",
-        landed_at + step as gap_start,
-        next_at as gap_end,
-        (epoch(next_at) - epoch(landed_at))::bigint // epoch(step)::bigint - 1 as missing
-    from neighbours
-    where next_at > landed_at + step
-    order by all
 """
 
 # Large: at least half of the greatest bin of its side.
@@ -96,7 +59,7 @@ class Summary:
     warehouse: Path
     report: Report
     rows: list[tuple[str, int]]
-    holes: list[tuple[Any, ...]]
+    holes: list[Gap]
     levels: list[tuple[Any, ...]]
 
 
@@ -111,27 +74,18 @@ def run(settings: Settings, reporter: Reporter) -> Summary:
         report = loading.load(opened, settings, request, reporter)
     if report.exit_status:
         raise DemoFailed("the sample could not be landed whole: remove the folder demo/ and run again")
-    build(project, path)
+    built = building.build(project, path)
+    if built.status:
+        print(built.printed, file=sys.stderr)
+        raise DemoFailed(f"dbt build ended with status {built.status}: what it printed above names the model or test")
     with warehouse.reader(path) as connection:
         return Summary(
             path,
             report,
-            [(name, rows) for name, rows in connection.execute(_ROWS).fetchall()],
-            connection.execute(_HOLES).fetchall(),
-            connection.execute(_LEVELS).fetchall() if _has_map(connection) else [],
+            [(name, _count(connection, name)) for (name,) in connection.execute(_TABLES).fetchall()],
+            gaps.find(connection, Selection(), ledger.now()),
+            connection.execute(_LEVELS).fetchall(),
         )
-
-
-def build(project: Path, path: Path) -> None:
-    """`dbt build` in a process of its own: after dbt ran, its process cannot open the file read-only."""
-    program = "import sys; from dbt.cli.main import cli; sys.exit(cli())"
-    folders = ["--project-dir", str(project), "--profiles-dir", str(project)]
-    command = [sys.executable, "-c", program, "--no-use-colors", "build", "--quiet", *folders]
-    environment = {**os.environ, "LOADERS_WAREHOUSE": str(path)}
-    # Its output is not a result of ours, so it goes where progress goes.
-    status = subprocess.run(command, cwd=project, env=environment, stdout=sys.stderr, check=False).returncode
-    if status:
-        raise DemoFailed(f"dbt build ended with status {status}: what it printed above names the model or test")
 
 
 def text(summary: Summary) -> str:
@@ -145,9 +99,10 @@ def text(summary: Summary) -> str:
         "",
         "Holes",
     ]
-    for dataset, market, symbol, interval, start, end, missing in summary.holes:
-        series = " ".join(part for part in (dataset, market, symbol, interval) if part)
-        lines.append(f"  {series:28} {missing:>4} missing from {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}")
+    for hole in summary.holes:
+        series = f"{hole.dataset} {hole.market} {hole.symbol} {hole.interval}"
+        start, end = (f"{time:%Y-%m-%d %H:%M}" for time in (hole.gap_start, hole.gap_end))
+        lines.append(f"  {series:28} {hole.missing:>4} missing from {start} to {end}")
     lines += [
         "" if summary.holes else "  none",
         "Nearest large levels (USD of position notional that would be liquidated)",
@@ -171,19 +126,16 @@ def text(summary: Summary) -> str:
 
 def facts(summary: Summary) -> dict[str, Any]:
     """The summary as plain data."""
-    hole = ("dataset", "market", "symbol", "interval", "gap_start", "gap_end", "missing")
     level = ("symbol", "side", "price_bin", "last_price", "volume_usd")
     return {
         "warehouse": str(summary.warehouse),
         "load": loading.facts(summary.report),
         "rows": dict(summary.rows),
-        "holes": [dict(zip(hole, row, strict=True)) for row in summary.holes],
+        "holes": gaps.facts(summary.holes)["gaps"],
         "levels": [dict(zip(level, row, strict=True)) for row in summary.levels],
     }
 
 
-def _has_map(connection: duckdb.DuckDBPyConnection) -> bool:
-    row = connection.execute(
-        "select count(*) from duckdb_tables() where schema_name = 'marts' and table_name = 'liquidation_map'"
-    ).fetchone()
-    return bool(row and row[0])
+def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
+    ((rows,),) = connection.execute(f"select count(*) from {table}").fetchall()
+    return int(rows)

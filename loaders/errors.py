@@ -34,6 +34,13 @@ class WarehouseMissing(LoadersError):
         super().__init__(f"{path} does not exist: run `loaders load` first, or name another one with --warehouse")
 
 
+class MartsMissing(LoadersError):
+    """A table of the marts is not there."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is not there: run `dbt build` first")
+
+
 class WarehouseUnreadable(LoadersError):
     """DuckDB cannot open the file."""
 

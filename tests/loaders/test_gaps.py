@@ -1,0 +1,82 @@
+"""What REST still has of a hole depends on the clock; the holes themselves come from the marts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from loaders import gaps
+from loaders.discovery import Selection
+from loaders.errors import MartsMissing
+
+NOW = datetime(2026, 6, 30, 12)
+
+
+@pytest.fixture
+def marts(tmp_path: Path) -> duckdb.DuckDBPyConnection:
+    """A warehouse with one hole of each kind, each from two days to one day before `NOW`, and who landed around them."""
+    connection = duckdb.connect(tmp_path / "warehouse.duckdb")
+    connection.execute("""
+        create schema marts;
+        create schema ops;
+        create table marts.data_gaps as
+        select *, timestamp '2026-06-28 12:00' as gap_start, timestamp '2026-06-29 12:00' as gap_end,
+            288::bigint as missing, 'a file' as suggested_file
+        from (values
+            ('klines', 'um', 'BTCUSDT', '5m'), ('klines', 'spot', 'BTCUSDT', '5m'), ('metrics', 'um', 'BTCUSDT', '5m'),
+            ('aggTrades', 'um', 'BTCUSDT', ''), ('fundingRate', 'um', 'BTCUSDT', ''),
+            ('ohlcvt', 'spot', 'XBTUSD', '1m'), ('ohlcvt', 'spot', 'XBTUSD', '1h'), ('ohlcvt', 'spot', 'XBTUSD', '12h')
+        ) as series (dataset, market, symbol, interval);
+        create table ops.ingestion_files as
+        select 'loaded' as status, 'klines' as dataset, 'um' as market, 'last' as kline_type, 'BTCUSDT' as symbol,
+            '5m' as interval, *
+        from (values
+            (timestamp '2026-06-28', timestamp '2026-06-28 11:55', timestamp '2026-06-29 03:00'),
+            (timestamp '2026-06-29 12:00', timestamp '2026-06-29 23:55', timestamp '2026-06-30 03:00')
+        ) as files (first_time, last_time, finished_at);
+    """)
+    return connection
+
+
+@pytest.mark.parametrize(
+    ("dataset", "market", "interval", "days_later", "rest"),
+    [
+        pytest.param("klines", "um", "5m", 1000, "all", id="REST has all USD-M candles"),
+        pytest.param("klines", "spot", "5m", 0, "no", id="spot is not asked"),
+        pytest.param("metrics", "um", "5m", 0, "all", id="open interest of two days ago"),
+        pytest.param("metrics", "um", "5m", 28.5, "part", id="open interest of which a part is 30 days old"),
+        pytest.param("metrics", "um", "5m", 30, "no", id="open interest older than 30 days"),
+        pytest.param("aggTrades", "um", "", 0, "no", id="trades"),
+        pytest.param("ohlcvt", "spot", "1m", 0, "no", id="Kraken minutes: 720 of them are twelve hours"),
+        pytest.param("ohlcvt", "spot", "1h", 0, "all", id="Kraken hours: 720 of them are thirty days"),
+        pytest.param("ohlcvt", "spot", "12h", 0, "no", id="Kraken has no candles of twelve hours"),
+    ],
+)
+def test_rest_has_what_it_has(
+    marts: duckdb.DuckDBPyConnection, dataset: str, market: str, interval: str, days_later: float, rest: str
+) -> None:
+    found = gaps.find(marts, Selection(), NOW + timedelta(days=days_later))
+    assert [gap.rest for gap in found if (gap.dataset, gap.market, gap.interval) == (dataset, market, interval)] == [
+        rest
+    ]
+
+
+def test_a_hole_is_known_since_both_of_its_sides_were_landed(marts: duckdb.DuckDBPyConnection) -> None:
+    (gap,) = gaps.find(marts, Selection(datasets=frozenset({"klines"}), start=datetime(2026, 6, 29, tzinfo=UTC)), NOW)[
+        1:
+    ]
+    assert (gap.market, gap.known_since) == ("um", datetime(2026, 6, 30, 3))
+
+
+def test_only_what_is_asked_for(marts: duckdb.DuckDBPyConnection) -> None:
+    assert gaps.find(marts, Selection(symbols=frozenset({"ETHUSDT"})), NOW) == []
+    assert gaps.find(marts, Selection(start=datetime(2026, 6, 30, tzinfo=UTC)), NOW) == []
+    assert len(gaps.find(marts, Selection(symbols=frozenset({"XBTUSD"})), NOW)) == 3
+
+
+def test_without_a_build_the_remedy_is_named(tmp_path: Path) -> None:
+    with pytest.raises(MartsMissing, match="dbt build"):
+        gaps.find(duckdb.connect(tmp_path / "warehouse.duckdb"), Selection(), NOW)
