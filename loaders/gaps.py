@@ -79,7 +79,10 @@ def find(connection: duckdb.DuckDBPyConnection, selection: Selection, at: dateti
         rows = connection.execute(_GAPS).fetchall()
     except duckdb.CatalogException as error:
         raise MartsMissing("marts.data_gaps") from error
-    gaps = [Gap(*row, _rest(row[0], row[1], row[3], row[4], row[5], at)) for row in rows]
+    gaps = [
+        Gap(dataset, market, symbol, interval, start, end, *rest, _rest(dataset, market, interval, start, end, at))
+        for dataset, market, symbol, interval, start, end, *rest in rows
+    ]
     return [gap for gap in gaps if _asked(gap, selection)]
 
 

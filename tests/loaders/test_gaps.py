@@ -12,12 +12,12 @@ from loaders import gaps
 from loaders.discovery import Selection
 from loaders.errors import MartsMissing
 
-NOW = datetime(2026, 6, 30, 12)
+NOW = datetime(2026, 6, 30, 12, tzinfo=UTC).replace(tzinfo=None)
 
 
 @pytest.fixture
 def marts(tmp_path: Path) -> duckdb.DuckDBPyConnection:
-    """A warehouse with one hole of each kind, each from two days to one day before `NOW`, and who landed around them."""
+    """One hole of each kind, from two days to one day before `NOW`, and the files around that of the candles."""
     connection = duckdb.connect(tmp_path / "warehouse.duckdb")
     connection.execute("""
         create schema marts;
@@ -68,7 +68,7 @@ def test_a_hole_is_known_since_both_of_its_sides_were_landed(marts: duckdb.DuckD
     (gap,) = gaps.find(marts, Selection(datasets=frozenset({"klines"}), start=datetime(2026, 6, 29, tzinfo=UTC)), NOW)[
         1:
     ]
-    assert (gap.market, gap.known_since) == ("um", datetime(2026, 6, 30, 3))
+    assert (gap.market, gap.known_since) == ("um", NOW.replace(hour=3))
 
 
 def test_only_what_is_asked_for(marts: duckdb.DuckDBPyConnection) -> None:
