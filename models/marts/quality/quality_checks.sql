@@ -54,6 +54,18 @@ sides as (
 
 ),
 
+liquidation_map as (
+
+    select * from {{ ref('liquidation_map') }}
+
+),
+
+timeline as (
+
+    select * from {{ ref('int_liquidation_timeline') }}
+
+),
+
 proofs as (
 
     select * from {{ ref('int_ohlcvt_proofs') }}
@@ -492,6 +504,46 @@ candles_that_tell_nothing as (
 
 ),
 
+standing as (
+
+    select
+        symbol,
+        greatest(
+            coalesce(sum(quantity) filter (where side = 'long'), 0),
+            coalesce(sum(quantity) filter (where side = 'short'), 0)
+        ) as quantity
+    from liquidation_map
+    group by symbol
+
+),
+
+last_open_interest as (
+
+    select
+        symbol,
+        max_by(last_open_interest, step_at) as open_interest
+    from timeline
+    where last_open_interest > 0
+    group by symbol
+
+),
+
+share_explained as (
+
+    select
+        'share_explained' as check_name,
+        'metrics' as dataset,
+        last_open_interest.symbol,
+        round(
+            coalesce(cast(standing.quantity as double), 0) / cast(last_open_interest.open_interest as double), 6
+        ) as value,
+        'share of the last open interest, in contracts, that the standing levels of the larger side explain' as finding
+    from last_open_interest
+    left join standing
+        on last_open_interest.symbol = standing.symbol
+
+),
+
 coarse_against_fine as (
 
     select
@@ -519,7 +571,7 @@ measured as (
         'duplicates', 'monthly_against_daily', 'missing', 'clock_change_days', 'order_of_times', 'prices_not_positive',
         'high_low', 'taker_volume', 'jumps', 'candle_range', 'open_interest_blank', 'klines_against_trades_volume',
         'klines_against_trades_price', 'klines_1m_against_5m', 'ledger_against_rows', 'rejected_rows', 'snapshot_labels',
-        'freshness', 'candles_that_tell_nothing', 'coarse_against_fine',
+        'freshness', 'candles_that_tell_nothing', 'share_explained', 'coarse_against_fine',
     ] %}
 
     select
