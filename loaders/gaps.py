@@ -80,8 +80,9 @@ def find(connection: duckdb.DuckDBPyConnection, selection: Selection, at: dateti
     except duckdb.CatalogException as error:
         raise MartsMissing("marts.data_gaps") from error
     gaps = [
-        Gap(dataset, market, symbol, interval, start, end, *rest, _rest(dataset, market, interval, start, end, at))
-        for dataset, market, symbol, interval, start, end, *rest in rows
+        Gap(dataset, market, symbol, interval, start, end, missing, suggested_file, known_since, rest)
+        for dataset, market, symbol, interval, start, end, missing, suggested_file, known_since in rows
+        for rest in [_rest(dataset, market, interval, start, end, at)]
     ]
     return [gap for gap in gaps if _asked(gap, selection)]
 
