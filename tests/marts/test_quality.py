@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from tests.marts import archive
@@ -356,6 +357,45 @@ def test_holes_that_are_filled_and_torn_again(warehouse: Warehouse) -> None:
     assert found == [
         (at("2024-03-02 07:00"), at("2024-03-02 08:00"), 12),
         (at("2024-03-03 23:55"), at("2024-03-04 01:00"), 13),
+    ]
+
+
+def test_each_fault_is_found_by_its_check(warehouse: Warehouse) -> None:
+    data = warehouse.data
+    archive.klines(data, "AAAUSDT", "2024-03-01")
+    archive.klines(data, "AAAUSDT", "2024-03-01", interval=1, shift=Decimal(1))
+    archive.klines(data, "BBBUSDT", "2024-03-02")
+    archive.klines(data, "BBBUSDT", "2024-03", shift=Decimal("0.5"), keep=lambda time: time.day < 4)
+    archive.klines(data, "CCCUSDT", "2024-03-01")
+    archive.klines(data, "CCCUSDT", "2024-03-02", shift=Decimal(500))
+    archive.klines(data, "DDDUSDT", "2024-03-31", keep=without_hours(1))
+    archive.klines(data, "EEEUSDT", "2024-03-01")
+    warehouse.load()
+    # What landing refuses can still get into a table some other way.
+    with duckdb.connect(str(warehouse.path)) as connection:
+        of = "where symbol = 'EEEUSDT' and open_time = '2024-03-01"
+        connection.execute(f"update raw.binance_klines set low = 0 {of} 01:00'")
+        connection.execute(f"update raw.binance_klines set high = low - 1 {of} 02:00'")
+        connection.execute(f"update raw.binance_klines set taker_buy_volume = volume + 1 {of} 03:00'")
+        connection.execute(f"update raw.binance_klines set close_time = open_time - interval '1 hour' {of} 04:00'")
+        connection.execute(f"delete from raw.binance_klines {of} 05:00'")
+    warehouse.build_untested()
+    found = warehouse.query(
+        "select symbol, check_name, value, status from marts.quality_checks where status != 'pass' order by all"
+    )
+    assert found == [
+        ("AAAUSDT", "klines_1m_against_5m", 288, "warn"),
+        ("BBBUSDT", "duplicates", 288, "warn"),
+        ("BBBUSDT", "monthly_against_daily", 288, "warn"),
+        ("CCCUSDT", "jumps", found[3][2], "fail"),
+        ("DDDUSDT", "clock_change_days", 12, "warn"),
+        ("DDDUSDT", "missing", 12, "warn"),
+        ("EEEUSDT", "high_low", 1, "fail"),
+        ("EEEUSDT", "ledger_against_rows", 1, "fail"),
+        ("EEEUSDT", "missing", 1, "warn"),
+        ("EEEUSDT", "order_of_times", 1, "fail"),
+        ("EEEUSDT", "prices_not_positive", 1, "fail"),
+        ("EEEUSDT", "taker_volume", 1, "fail"),
     ]
 
 
