@@ -185,7 +185,8 @@ def _engine(settings: Settings, path: Path) -> Iterator[tuple[EphemeralDataConte
 def _run(context: EphemeralDataContext, source: SQLDatasource, suite: Suite, job_id: str) -> list[Result]:
     import great_expectations as gx
     from great_expectations.core.run_identifier import RunIdentifier
-    from great_expectations.expectations.core.unexpected_rows_expectation import UnexpectedRowsExpectation
+
+    from loaders.rows_expectation import ExpectNoRows
 
     table = suite.table
     try:
@@ -195,7 +196,7 @@ def _run(context: EphemeralDataContext, source: SQLDatasource, suite: Suite, job
             asked = gx.ExpectationSuite(name=table.full_name)
             for one in suite.expectations:
                 asked.add_expectation(
-                    UnexpectedRowsExpectation(
+                    ExpectNoRows(
                         unexpected_rows_query=_query(table, one),
                         description=f"{one.name}: {one.says}",
                         meta={"name": one.name},
@@ -244,7 +245,9 @@ def _exception_in(info: Mapping[str, Any]) -> str | None:
     """The message of an exception: Great Expectations gives one, or one for each metric."""
     for one in (info, *(value for value in info.values() if isinstance(value, Mapping))):
         if one.get("raised_exception") or one.get("exception_message"):
-            return str(one.get("exception_message") or "an exception without a message").strip()
+            text = str(one.get("exception_message") or "an exception without a message")
+            # What was asked stands in the Data Docs.
+            return text.partition("\n[SQL:")[0].strip()
     return None
 
 
@@ -254,7 +257,7 @@ def _query(table: Keyed, asked: Expectation) -> str:
     Values come as text: what a float cannot hold, Great Expectations looks up its stack for, value by value.
     """
     sql = asked.sql.replace("{batch}", table.full_name).replace("{", "{{").replace("}", "}}")
-    return f"select cast(columns(*) as varchar) from ({sql}) as unexpected"
+    return f"select cast(columns(*) as varchar), count(*) over () as unexpected_rows_in_all from ({sql}) as unexpected"
 
 
 def _require_ours(folder: Path) -> None:
@@ -267,14 +270,13 @@ def _write_docs(context: EphemeralDataContext, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (folder / _MARK).touch()
-    context.add_data_docs_site(
-        "pages",
-        {
-            "class_name": "SiteBuilder",
-            "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
-            "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder)},
-        },
-    )
+    site: Any = {
+        "class_name": "SiteBuilder",
+        "show_how_to_buttons": False,
+        "site_index_builder": {"class_name": "DefaultSiteIndexBuilder", "show_cta_footer": False},
+        "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder)},
+    }
+    context.add_data_docs_site("pages", site)
     context.build_data_docs(["pages"])
 
 
