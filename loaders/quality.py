@@ -20,6 +20,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -103,6 +104,7 @@ def validate(
         results = tuple(result for suite in asked for result in _run(context, source, suite, job_id))
         with _quietly():
             _write_docs(context, data_docs)
+        _write_index(data_docs, job_id, results)
     validation = Validation(job_id, state, started, ledger.now(), results, data_docs / "index.html")
     with warehouse.writer(settings, path, wait_seconds=wait_seconds) as opened:
         _record(opened.connection, validation)
@@ -278,6 +280,43 @@ def _write_docs(context: EphemeralDataContext, folder: Path) -> None:
     }
     context.add_data_docs_site("pages", site)
     context.build_data_docs(["pages"])
+
+
+def _write_index(folder: Path, job_id: str, results: Sequence[Result]) -> None:
+    """Puts a plain first page in the place of Great Expectations' own, which is empty without a network."""
+    rows = []
+    for table in dict.fromkeys(result.table for result in results):
+        of_table = [result for result in results if result.table == table]
+        # A table none of whose expectations could be asked has no page.
+        pages = sorted(folder.glob(f"validations/**/*-{table}.html"))
+        name = f'<a href="{escape(pages[0].relative_to(folder).as_posix())}">{table}</a>' if pages else table
+        bad = "".join(
+            f"<br><b>{one.status}</b> {one.expectation}: {escape(one.says)}<br><code>{escape(one.detail or '')}</code>"
+            for one in of_table
+            if one.status != "pass"
+        )
+        passed = sum(one.status == "pass" for one in of_table)
+        rows.append(f"<tr><td>{name}</td><td>{passed} of {len(of_table)} passed{bad}</td></tr>")
+    (folder / "index.html").write_text(
+        f"""<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>Expectations</title>
+<style>
+body {{ font: 15px sans-serif; margin: 2em; max-width: 70em }}
+td {{ border-top: 1px solid #ccc; padding: .4em 1.5em .4em 0; vertical-align: top }}
+code {{ white-space: pre-wrap; word-break: break-word }}
+b {{ color: #b00 }}
+</style>
+<h1>Expectations</h1>
+<p>Validation {escape(job_id)}. Each table's page says what was asked and how many unexpected rows were found.</p>
+<table>
+{"".join(rows)}
+</table>
+</html>
+""",
+        encoding="utf-8",
+    )
 
 
 @contextlib.contextmanager
