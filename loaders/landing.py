@@ -106,15 +106,16 @@ def land_typed(
             "markets": [file.candidate.identity.market for _, file in files],
             "symbols": [file.candidate.identity.symbol for _, file in files],
         }
-        origin = {name: f"brought.{name}" for name in ("file_id", "market", "symbol")}
+        # Names that no file publishes: metrics have a symbol of their own.
+        origin = {name: f"of_{name}" for name in ("file_id", "market", "symbol")}
         join = """
             join (
                 select
-                    unnest($paths) as path,
-                    unnest($file_ids) as file_id,
-                    unnest($markets) as market,
-                    unnest($symbols) as symbol
-            ) as brought on source.filename = brought.path"""
+                    unnest($paths) as of_path,
+                    unnest($file_ids) as of_file_id,
+                    unnest($markets) as of_market,
+                    unnest($symbols) as of_symbol
+            ) as brought on source.filename = brought.of_path"""
     chosen = _chosen(manner, table, origin)
     for column in manner.columns:
         if column.name in chosen and _read_as(column, narrow) == "VARCHAR" and column.kind is Kind.DECIMAL:

@@ -35,6 +35,9 @@ from loaders.warehouse import Warehouse
 
 _T = TypeVar("_T")
 
+# What the engine says of a file that the typed reader cannot take. Anything else is a fault of ours and must be seen.
+_UNTYPED = (duckdb.DataError, duckdb.InvalidInputException)
+
 # Prepared ahead of the landing; each may lie inflated in the scratch folder.
 _AHEAD = 2
 
@@ -238,7 +241,8 @@ class _Run:
                 try:
                     self._transaction(batch, started, careful=False)
                     return
-                except (Doubt, duckdb.Error):
+                except (Doubt, *_UNTYPED, FileRejected):
+                    # One of them is odd; which one shows when each is landed by itself.
                     pass
             for step, file in batch:
                 self._land_alone(step, file)
@@ -255,7 +259,7 @@ class _Run:
                     try:
                         self._transaction(one, started, careful=False, narrow=narrow)
                         return
-                    except (Doubt, duckdb.DataError):
+                    except (Doubt, *_UNTYPED):
                         continue
             self._retried(lambda: self._transaction(one, started, careful=True))
         except FileRejected as refusal:

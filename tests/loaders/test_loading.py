@@ -6,9 +6,11 @@ import os
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from loaders import landing
 from loaders.discovery import Selection
 from tests.loaders import archive
 from tests.loaders.archive import FUNDING, KLINES, METRICS, ORDERS, TRADES, House, text, write, write_gz, write_zip
@@ -230,6 +232,24 @@ def test_a_failing_file_takes_no_other_with_it(house: House) -> None:
     report = house.load()
     assert (report.exit_status, report.totals.files_loaded, report.totals.files_failed) == (1, 6, 1)
     assert "50 of 288 rows" in report.failures[0].message
+    house.consistent()
+
+
+def test_small_files_share_a_statement(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        for day in ("2024-03-05", "2024-03-06"):
+            rows = text(archive.metrics(day, symbol=symbol), METRICS)
+            write(house.place(f"{symbol}-metrics-{day}.csv", f"metrics/{symbol}"), rows)
+    together: list[int] = []
+    typed = landing.land_typed
+
+    def counted(*given: Any, **named: Any) -> Any:
+        together.append(len(given[2]))
+        return typed(*given, **named)
+
+    monkeypatch.setattr(landing, "land_typed", counted)
+    assert house.load().exit_status == 0
+    assert together == [4]
     house.consistent()
 
 
