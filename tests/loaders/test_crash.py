@@ -17,7 +17,8 @@ from loaders import warehouse
 from tests.loaders import archive
 from tests.loaders.archive import TRADES, House, text, write, write_zip
 
-KILLS = 25
+# A script for more of them: LOAD_KILLS=200 pytest tests/loaders/test_crash.py
+KILLS = int(os.environ.get("LOAD_KILLS", "25"))
 
 
 def fill(house: House, *, price: int = 100) -> None:
@@ -80,7 +81,7 @@ def test_killed_loads_leave_whole_files_and_go_on(tmp_path: Path) -> None:
     assert house.query("select count(*) from ops.ingestion_jobs where status = 'running'") == [(0,)]
 
 
-@pytest.mark.parametrize("moment", ["before_truncate", "before_header", "after_free_list_write"])
+@pytest.mark.parametrize("moment", ["before_truncate", "before_header", "after_free_list_write", "before_wal_finish"])
 def test_an_aborted_checkpoint_loses_nothing(house: House, moment: str) -> None:
     fill(house)
     house.load()
