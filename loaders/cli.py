@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from collections.abc import Callable
@@ -70,7 +71,22 @@ class Symbol(click.ParamType[str]):
 
 
 def selecting(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Options that choose among files."""
+    """Options that choose among files or rows; the command gets them as one `selection`."""
+
+    @functools.wraps(command)
+    def with_selection(
+        *given: Any,
+        symbols: tuple[str, ...],
+        datasets: tuple[str, ...],
+        intervals: tuple[str, ...],
+        start: datetime | None,
+        end: datetime | None,
+        **others: Any,
+    ) -> Any:
+        selection = selection_of(symbols, datasets, intervals, start, end)
+        return command(*given, selection=selection, **others)
+
+    chosen: Callable[..., Any] = with_selection
     for option in reversed(
         (
             click.option("--symbol", "symbols", type=Symbol(), multiple=True, help="Only this symbol; repeatable."),
@@ -92,8 +108,8 @@ def selecting(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--end", type=Day(), help="Last UTC day, included."),
         )
     ):
-        command = option(command)
-    return command
+        chosen = option(chosen)
+    return chosen
 
 
 def selection_of(
@@ -115,6 +131,26 @@ def selection_of(
     )
 
 
+_folders = click.option(
+    "--data-dir",
+    "folders",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    multiple=True,
+    envvar="LOADERS_DATA_DIR",
+    help="Folder with files; repeatable, the first counts first.",
+)
+_market = click.option(
+    "--market",
+    type=click.Choice(["um", "cm", "spot"]),
+    default="um",
+    show_default=True,
+    help="Market of files whose folders do not say.",
+)
+_wait = click.option(
+    "--wait", "wait_seconds", type=click.FloatRange(min=0), default=0, help="Seconds to wait for another writer."
+)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "LOADERS"})
 @click.option(
     "--warehouse",
@@ -134,39 +170,20 @@ def cli(context: click.Context, warehouse_path: Path | None, as_json: bool) -> N
 
 
 @cli.command()
-@click.option(
-    "--data-dir",
-    "folders",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    multiple=True,
-    envvar="LOADERS_DATA_DIR",
-    help="Folder with files; repeatable, the first counts first.",
-)
+@_folders
 @selecting
-@click.option(
-    "--market",
-    type=click.Choice(["um", "cm", "spot"]),
-    default="um",
-    show_default=True,
-    help="Market of files whose folders do not say.",
-)
+@_market
 @click.option("--dry-run", is_flag=True, help="Print the plan; change nothing.")
 @click.option("--verify", is_flag=True, help="Hash files that look unchanged, too.")
 @click.option("--resume", metavar="JOB", help="Go on with a job, with its own options.")
-@click.option(
-    "--wait", "wait_seconds", type=click.FloatRange(min=0), default=0, help="Seconds to wait for another writer."
-)
+@_wait
 @click.option("--throttle-ms", type=click.IntRange(min=0), help="Pause between files; 200 for a spinning disk.")
 @click.option("--retries", type=click.IntRange(min=0), help="Repetitions after an error that can pass.")
 @click.pass_obj
 def load(
     context: Context,
     folders: tuple[Path, ...],
-    symbols: tuple[str, ...],
-    datasets: tuple[str, ...],
-    intervals: tuple[str, ...],
-    start: datetime | None,
-    end: datetime | None,
+    selection: Selection,
     market: str,
     dry_run: bool,
     verify: bool,
@@ -179,7 +196,7 @@ def load(
     settings = context.settings
     request = Request(
         tuple(folder.absolute() for folder in folders),
-        selection_of(symbols, datasets, intervals, start, end),
+        selection,
         cast(Market, market),
         verify,
         settings.throttle_ms if throttle_ms is None else throttle_ms,
@@ -253,18 +270,12 @@ def _dry_run(context: Context, request: Request, wait_seconds: float) -> int:
 )
 @selecting
 @click.option("--dry-run", is_flag=True, help="Print what would go; change nothing.")
-@click.option(
-    "--wait", "wait_seconds", type=click.FloatRange(min=0), default=0, help="Seconds to wait for another writer."
-)
+@_wait
 @click.pass_obj
 def forget(
     context: Context,
     paths: tuple[Path, ...],
-    symbols: tuple[str, ...],
-    datasets: tuple[str, ...],
-    intervals: tuple[str, ...],
-    start: datetime | None,
-    end: datetime | None,
+    selection: Selection,
     dry_run: bool,
     wait_seconds: float,
 ) -> int:
@@ -272,7 +283,6 @@ def forget(
 
     A range of days takes the files that lie in it wholly; those that only partly do are named and stay.
     """
-    selection = selection_of(symbols, datasets, intervals, start, end)
     if not paths and selection == Selection():
         raise WrongUsage("say what to forget: --file, --symbol, --dataset, --interval, --start or --end")
     if dry_run:
@@ -299,29 +309,17 @@ def forget(
 
 
 @cli.command()
-@click.option(
-    "--data-dir",
-    "folders",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    multiple=True,
-    envvar="LOADERS_DATA_DIR",
-    help="Folder with files; repeatable.",
-)
+@_folders
 @selecting
-@click.option("--market", type=click.Choice(["um", "cm", "spot"]), default="um", help="As for load.")
+@_market
 @click.pass_obj
 def check(
     context: Context,
     folders: tuple[Path, ...],
-    symbols: tuple[str, ...],
-    datasets: tuple[str, ...],
-    intervals: tuple[str, ...],
-    start: datetime | None,
-    end: datetime | None,
+    selection: Selection,
     market: str,
 ) -> int:
     """Looks before a load: lock, disk, warehouse, files, clock. Changes nothing."""
-    selection = selection_of(symbols, datasets, intervals, start, end)
     request = Request(tuple(folder.absolute() for folder in folders), selection, cast(Market, market))
     checks = list(preflight.checks(context.warehouse, request))
     passed = all(one.passed for one in checks)
@@ -335,7 +333,7 @@ def check(
 
 @cli.command()
 @click.option("--overlaps", is_flag=True, help="List files of one series whose times overlap, too.")
-@click.option("--wait", "wait_seconds", type=click.FloatRange(min=0), default=0, help="Seconds to wait for a writer.")
+@_wait
 @click.pass_obj
 def status(context: Context, overlaps: bool, wait_seconds: float) -> int:
     """Jobs, files, rows, coverage by symbol and dataset, failures with their reasons."""
@@ -347,22 +345,17 @@ def status(context: Context, overlaps: bool, wait_seconds: float) -> int:
 
 @cli.command("gaps")
 @selecting
-@click.option("--wait", "wait_seconds", type=click.FloatRange(min=0), default=0, help="Seconds to wait for a writer.")
+@_wait
 @click.pass_obj
 def show_gaps(
     context: Context,
-    symbols: tuple[str, ...],
-    datasets: tuple[str, ...],
-    intervals: tuple[str, ...],
-    start: datetime | None,
-    end: datetime | None,
+    selection: Selection,
     wait_seconds: float,
 ) -> int:
     """The holes in the data, as the last `dbt build` saw them: which file would fill each, and whether REST has it.
 
     A hole is a fact, not a failure: the exit status is 0.
     """
-    selection = selection_of(symbols, datasets, intervals, start, end)
     with warehouse.reader(context.warehouse, wait_seconds=wait_seconds) as connection:
         found = gaps.find(connection, selection, ledger.now())
     context.answer(gaps.facts(found), gaps.text(found))
@@ -370,9 +363,7 @@ def show_gaps(
 
 
 @cli.command()
-@click.option(
-    "--wait", "wait_seconds", type=click.FloatRange(min=0), default=0, help="Seconds to wait for another writer."
-)
+@_wait
 @click.pass_obj
 def validate(context: Context, wait_seconds: float) -> int:
     """Asks the warehouse all expectations: keys, limits, nothing lost between tables.
@@ -396,9 +387,7 @@ _published = click.option(
 
 @cli.command()
 @_published
-@click.option(
-    "--wait", "wait_seconds", type=click.FloatRange(min=0), default=0, help="Seconds to wait for another writer."
-)
+@_wait
 @click.pass_obj
 def publish(context: Context, target: Path | None, wait_seconds: float) -> int:
     """Replaces the file that clients open by one with the marts as they are now.
@@ -415,22 +404,9 @@ def publish(context: Context, target: Path | None, wait_seconds: float) -> int:
 
 
 @cli.command()
-@click.option(
-    "--data-dir",
-    "folders",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    multiple=True,
-    envvar="LOADERS_DATA_DIR",
-    help="Folder with files; repeatable, the first counts first.",
-)
+@_folders
 @selecting
-@click.option(
-    "--market",
-    type=click.Choice(["um", "cm", "spot"]),
-    default="um",
-    show_default=True,
-    help="Market of files whose folders do not say.",
-)
+@_market
 @_published
 @click.option(
     "--notify",
@@ -438,18 +414,12 @@ def publish(context: Context, target: Path | None, wait_seconds: float) -> int:
     envvar="LOADERS_NOTIFY",
     help="Told if the exit status is 1 or a check turned bad: JSON by POST to a URL, or on a command's standard input.",
 )
-@click.option(
-    "--wait", "wait_seconds", type=click.FloatRange(min=0), default=0, help="Seconds to wait for another writer."
-)
+@_wait
 @click.pass_obj
 def run(
     context: Context,
     folders: tuple[Path, ...],
-    symbols: tuple[str, ...],
-    datasets: tuple[str, ...],
-    intervals: tuple[str, ...],
-    start: datetime | None,
-    end: datetime | None,
+    selection: Selection,
     market: str,
     target: Path | None,
     notify: str | None,
@@ -461,7 +431,6 @@ def run(
     test or an expectation fails, the last published file stays. Exit status 75: the warehouse is busy, try later.
     """
     settings = context.settings
-    selection = selection_of(symbols, datasets, intervals, start, end)
     request = Request(
         tuple(folder.absolute() for folder in folders),
         selection,
