@@ -1,9 +1,8 @@
 {#-
-    Every step of a five-minute grid is there, from the start of the first landed file to the end of the last one, by
-    symbol. The grid comes from the ledger, not from the rows: a series that stopped, or is empty, fails too.
+    Every five-minute step of every landed file's period is there, by symbol. The grid comes from the ledger, not from
+    the rows: a series that stopped, or is empty, fails too.
 
     `time_column`: the rows' time. `dataset`: whose files make the grid.
-
 -#}
 {% test no_holes_on_grid(model, time_column, dataset) %}
 
