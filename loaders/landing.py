@@ -7,7 +7,8 @@ rolls back, and the file goes the careful way: every line as text, every cell tr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,6 +25,8 @@ _LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 _DAY = INTERVALS["1d"]
 # Proving that ids are unique takes a bit for each number between the least and the greatest.
 _BITS_PER_ROW = 64
+# The engine's own 32 MB leave a day's file in three or four pieces, which two threads cannot share evenly.
+_BUFFER = 8 * 2**20
 
 _Parameters = dict[str, object]
 
@@ -75,7 +78,7 @@ def remove(
     connection: duckdb.DuckDBPyConnection, table: Table, layout: Dataset, file_id: int
 ) -> list[tuple[str | None, datetime, datetime]]:
     """Takes out what a file had brought; returns its ranges of time by symbol."""
-    ranges = _ranges(connection, table, layout, [file_id]).get(file_id, [])
+    ranges = list(_ranges(connection, table, layout, file_id))
     connection.execute(f"delete from {table.quoted} where file_id = $1", [file_id])
     connection.execute("delete from ops.rejected_rows where file_id = $1", [file_id])
     return ranges
@@ -129,7 +132,7 @@ def land_typed(
         select {", ".join(chosen.values())}
         from read_csv(
             $paths, auto_detect = false, header = {str(manner.header).lower()}, delim = ',', quote = '', escape = '',
-            columns = {{{typed}}}, filename = {"true" if join else "false"}
+            columns = {{{typed}}}, buffer_size = {_BUFFER}, filename = {"true" if join else "false"}
         ) as source{join}
         """,
         parameters,
@@ -176,7 +179,7 @@ def _checked(
             raise Doubt
         ranges: tuple[tuple[str | None, datetime, datetime], ...] = ((wanted, _time(first), _time(last)),)
         if layout.many_symbols:
-            ranges = tuple(_ranges(connection, table, layout, [file_id])[file_id])
+            ranges = _ranges(connection, table, layout, file_id)
         landed[file_id] = Landed(rows, rows, 0, 0, ranges)
     if len(landed) != len(files):
         raise Doubt
@@ -191,8 +194,7 @@ def _count_ids(
         counted = f"bit_count(bitstring_agg({column}, {int(low)}, {int(high)}))"
     else:
         counted = f"count(distinct {column})"
-    row = connection.execute(f"select {counted} from {table.quoted} where file_id = $1", [file_id]).fetchone()
-    return int(row[0]) if row else 0
+    return _count(connection, f"select {counted} from {table.quoted} where file_id = $1", [file_id])
 
 
 def land_carefully(
@@ -205,68 +207,117 @@ def land_carefully(
 ) -> Landed:
     """Inserts a file line by line, each cell tried; what cannot be taken goes to ops.rejected_rows with its reason.
 
-    Identical rows of one key are dropped and counted, different ones are all rejected.
+    Identical rows of one key are dropped and counted, different ones are all rejected. Nothing is kept in a table
+    on the way: what a transaction wrote there would stay in memory to its end.
     Raises `FileRejected` if more rows than the share allows are rejected, or none is left.
     """
     manner = Manner.of(file)
-    identity = file.candidate.identity
-    numbered = scratch / "numbered.txt"
-    last_line = _write_numbered(file, numbered)
-    try:
-        parameters: _Parameters = {
-            "path": str(numbered),
-            "file_id": file_id,
-            "market": identity.market,
-            "symbol": identity.symbol,
-        }
-        origin = {name: f"${name}" for name in ("file_id", "market", "symbol")}
-        chosen = _chosen(manner, table, origin)
-        _stage(connection, table, manner, file, chosen, parameters, last_line if file.cut else 0)
-    finally:
-        numbered.unlink(missing_ok=True)
-    read, loaded, duplicate, rejected = _counts(connection)
+    chosen = _chosen(manner, table, {name: f"${name}" for name in ("file_id", "market", "symbol")})
+    columns = ", ".join(map(quote, chosen))
+    good = f"insert into {table.quoted} ({columns}) select {columns} from"
+    bad = "insert into ops.rejected_rows select $into as file_id, line_number, line, reason from"
+    duplicate = 0
+    with _numbered(file, scratch) as numbered:
+        tried, parameters = _tried_rows(table, manner, file, file_id, chosen, numbered)
+        loaded = _count(connection, f"{good} ({tried}) where reason is null", parameters)
+        if loaded < numbered.lines:
+            connection.execute(f"{bad} ({tried}) where reason is not null", parameters | {"into": file_id})
+        if _find_repeated(connection, table, manner.layout, file_id, loaded):
+            # Rare: what stands more than once is taken out and judged together, with its lines.
+            repeated = _is_repeated(manner.layout, "tried")
+            _judge_repeated(
+                connection, manner.layout, chosen, f"({tried}) as tried where reason is null and {repeated}", parameters
+            )
+            repeated = _is_repeated(manner.layout, table.quoted)
+            connection.execute(f"delete from {table.quoted} where file_id = $1 and {repeated}", [file_id])
+            connection.execute(f"{good} judged where reason is null and repetition = 1")
+            connection.execute(f"{bad} judged where reason is not null", {"into": file_id})
+            duplicate = _count(connection, "select count(*) from judged where reason is null and repetition > 1")
+            loaded = _count(connection, f"select count(*) from {table.quoted} where file_id = $1", [file_id])
+            connection.execute("drop table judged; drop table repeated")
+    read = numbered.lines
+    rejected = read - loaded - duplicate
     if rejected and (rejected > max(1, int(max_rejected_share * read)) or loaded == 0):
-        raise FileRejected(_too_many(connection, read, rejected))
+        raise FileRejected(_too_many(connection, file_id, read, rejected))
     if loaded == 0:
         raise FileRejected("holds no rows: download it again")
-    columns = ", ".join(map(quote, chosen))
+    return Landed(read, loaded, duplicate, rejected, _ranges(connection, table, manner.layout, file_id))
+
+
+def _find_repeated(
+    connection: duckdb.DuckDBPyConnection, table: Table, layout: Dataset, file_id: int, rows: int
+) -> bool:
+    """Fills the temporary table `repeated` with the keys that the file has more than once."""
+    key = ", ".join(map(quote, layout.key))
+    if dense := layout.dense_key:
+        low, high = connection.execute(
+            f"select min({dense}), max({dense}) from {table.quoted} where file_id = $1", [file_id]
+        ).fetchall()[0]
+        if low is not None and _count_ids(connection, table, dense, file_id, rows, low, high) == rows:
+            return False
     connection.execute(
         f"""
-        insert into {table.quoted} ({columns})
-        select {columns} from staged where verdict is null and repetition = 1 order by line_number
-        """
-    )
-    connection.execute(
-        """
-        insert into ops.rejected_rows (file_id, line_number, line, reason)
-        select $1, line_number, line, verdict from staged where verdict is not null order by line_number
+        create or replace temp table repeated as
+        select {key} from {table.quoted} where file_id = $1 group by all having count(*) > 1
         """,
         [file_id],
     )
-    connection.execute("drop table staged")
-    ranges = tuple(_ranges(connection, table, manner.layout, [file_id])[file_id])
-    return Landed(read, loaded, duplicate, rejected, ranges)
+    return _count(connection, "select count(*) from repeated") > 0
 
 
-def _stage(
+def _is_repeated(layout: Dataset, relation: str) -> str:
+    """SQL that is true for rows whose key is in `repeated`."""
+    same = " and ".join(f"repeated.{quote(name)} is not distinct from {relation}.{quote(name)}" for name in layout.key)
+    return f"exists (from repeated where {same})"
+
+
+def _judge_repeated(
     connection: duckdb.DuckDBPyConnection,
-    table: Table,
-    manner: Manner,
-    file: Prepared,
+    layout: Dataset,
     chosen: Mapping[str, str],
+    rows: str,
     parameters: _Parameters,
-    cut_line: int,
 ) -> None:
-    """Fills the temporary table `staged`: raw's columns, line number, text, `verdict` (a reason, or NULL)."""
+    """Fills the temporary table `judged`: `rows` with `reason` and, for identical ones, their `repetition`."""
+    key = ", ".join(quote(name) for name in layout.key)
+    content = f"({', '.join(quote(name) for name in chosen)})::varchar"
+    connection.execute(
+        f"""
+        create or replace temp table judged as
+        select
+            * replace (
+                case when min({content}) over same_key <> max({content}) over same_key
+                    then 'another row of the file has the same key and different content'
+                end as reason
+            ),
+            row_number() over (partition by {key} order by line_number) as repetition
+        from {rows}
+        window same_key as (partition by {key})
+        """,
+        parameters,
+    )
+
+
+def _tried_rows(
+    table: Table, manner: Manner, file: Prepared, file_id: int, chosen: Mapping[str, str], numbered: _Numbered
+) -> tuple[str, _Parameters]:
+    """SQL and its parameters: line number, text, `reason` (why the row cannot be, or NULL) and raw's columns."""
     layout, columns = manner.layout, manner.columns
+    identity = file.candidate.identity
     earliest, latest = _period(file)
+    parameters: _Parameters = {
+        "path": str(numbered.path),
+        "file_id": file_id,
+        "market": identity.market,
+        "symbol": identity.symbol,
+    }
     cells = [f"nullif(trim(fields[{place}]), '') as \"text_{column.name}\"" for place, column in enumerate(columns, 1)]
     tried = [f"{_tried(column, manner.unit)} as {quote(column.name)}" for column in columns]
     kept = [f"{_fitted(table, name, sql)} as {quote(name)}" for name, sql in chosen.items()]
     reasons = [
         (f"width <> {len(columns)}", f"'has ' || width || ' fields, {len(columns)} are expected'"),
         (f"lower(line) = '{','.join(column.name for column in columns)}'", "'a header in the middle of the file'"),
-        (f"line_number = {cut_line}", "'the file ends within this line: its last field may be cut'"),
+        (f"line_number = {numbered.cut_line}", "'the file ends within this line: its last field may be cut'"),
     ]
     for column in columns:
         name = f"text_{column.name}"
@@ -288,21 +339,16 @@ def _stage(
         )
     )
     if layout.symbol_column:
-        parameters["wanted"] = file.candidate.identity.symbol
+        parameters["wanted"] = identity.symbol
         reasons.append(("symbol <> $wanted", "'symbol is not that of the file: ' || symbol"))
     reasons += [(f"({sql}) is not true", f"'{reason}'") for reason, sql in _checks(manner)]
     failed = [f"{_lost(table, chosen, column)} as {quote('got_' + column.name)}" for column in columns]
-    key = ", ".join(quote(name) for name in layout.key)
-    content = f"({', '.join(quote(name) for name in chosen)})::varchar"
     parameters = {
         name: value
         for name, value in parameters.items()
         if name in ("path", "wanted") or any(f"${name}" in sql for sql in chosen.values())
     }
-    connection.execute(
-        f"""
-        create or replace temp table staged as
-
+    sql = f"""
         with
 
         lines as (
@@ -323,59 +369,54 @@ def _stage(
             select line_number, line, width, {", ".join(f'"text_{column.name}"' for column in columns)},
                 {", ".join(failed)}, {", ".join(kept)}
             from tried
-        ),
-
-        judged as (
-            select *, case {" ".join(f"when {test} then {reason}" for test, reason in reasons)} end as reason
-            from typed
-        ),
-
-        compared as (
-
-            select
-                *,
-                min({content}) over same_key <> max({content}) over same_key as differs,
-                row_number() over (partition by reason is null, {key} order by line_number) as repetition
-            from judged
-            window same_key as (partition by reason is null, {key})
-
         )
 
         select
-            *,
-            coalesce(
-                reason,
-                case when differs then 'another row of the file has the same key and different content' end
-            ) as verdict
-        from compared
-        """,
-        parameters,
-    )
+            line_number,
+            line,
+            case {" ".join(f"when {test} then {reason}" for test, reason in reasons)} end as reason,
+            {", ".join(map(quote, chosen))}
+        from typed
+    """
+    return sql, parameters
 
 
-def _write_numbered(file: Prepared, target: Path) -> int:
-    """Copies the file's rows with their line numbers, in clean UTF-8; returns the last number.
+@dataclass(frozen=True, slots=True)
+class _Numbered:
+    """A file's rows, each after its line number and a \\x01; `cut_line` is the number of one that is cut, or 0."""
+
+    path: Path
+    lines: int
+    cut_line: int
+
+
+@contextmanager
+def _numbered(file: Prepared, scratch: Path) -> Iterator[_Numbered]:
+    """Copies the file's rows with their line numbers, in clean UTF-8.
 
     Line ends of all kinds and broken bytes would otherwise shift the numbers or stop the engine. This is the one
     place where Python touches every line: only files that gave cause for doubt come here.
     """
-    number, last = 0, 0
+    target = scratch / "numbered.txt"
+    lines, last = 0, 0
     skip = file.header
-    with (
-        file.text.open(encoding="utf-8-sig", errors="replace", newline=None) as source,
-        target.open("w", encoding="utf-8", newline="\n") as out,
-    ):
-        for line in source:
-            number += 1
-            text = line.rstrip("\n")
-            if not text.strip():
-                continue
-            if skip:
-                skip = False
-                continue
-            last = number
-            out.write(f"{number}\x01{text.replace(chr(1), '?')}\n")
-    return last
+    try:
+        with (
+            file.text.open(encoding="utf-8-sig", errors="replace", newline=None) as source,
+            target.open("w", encoding="utf-8", newline="\n") as out,
+        ):
+            for number, line in enumerate(source, 1):
+                text = line.rstrip("\n")
+                if not text.strip():
+                    continue
+                if skip:
+                    skip = False
+                    continue
+                lines, last = lines + 1, number
+                out.write(f"{number}\x01{text.replace(chr(1), '?')}\n")
+        yield _Numbered(target, lines, last if file.cut else 0)
+    finally:
+        target.unlink(missing_ok=True)
 
 
 def _chosen(manner: Manner, table: Table, origin: Mapping[str, str]) -> dict[str, str]:
@@ -521,32 +562,24 @@ def _lost(table: Table, chosen: Mapping[str, str], column: Column) -> str:
     return f"{_fitted(table, column.name, chosen[column.name])} is null"
 
 
-def _counts(connection: duckdb.DuckDBPyConnection) -> tuple[int, int, int, int]:
-    row = connection.execute(
-        """
-        select
-            count(*),
-            count(*) filter (where verdict is null and repetition = 1),
-            count(*) filter (where verdict is null and repetition > 1),
-            count(*) filter (where verdict is not null)
-        from staged
-        """
-    ).fetchone()
-    assert row is not None
-    return row
+def _count(connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[object] | _Parameters = ()) -> int:
+    """The number that a query, or an insertion, answers."""
+    row = connection.execute(query, parameters).fetchone()
+    return int(row[0]) if row else 0
 
 
-def _too_many(connection: duckdb.DuckDBPyConnection, read: int, rejected: int) -> str:
+def _too_many(connection: duckdb.DuckDBPyConnection, file_id: int, read: int, rejected: int) -> str:
     """Message for a file that has too many bad rows: the first of each reason, with its line."""
     reasons = connection.execute(
         """
-        select min(line_number), arg_min(verdict, line_number), count(*)
-        from staged
-        where verdict is not null
-        group by regexp_replace(verdict, ':.*', '')
+        select min(line_number), arg_min(reason, line_number), count(*)
+        from ops.rejected_rows
+        where file_id = $1
+        group by regexp_replace(reason, ':.*', '')
         order by count(*) desc, 1
         limit 3
-        """
+        """,
+        [file_id],
     ).fetchall()
     listed = "; ".join(f"line {line}: {reason} ({count} rows)" for line, reason, count in reasons)
     return (
@@ -556,20 +589,14 @@ def _too_many(connection: duckdb.DuckDBPyConnection, read: int, rejected: int) -
 
 
 def _ranges(
-    connection: duckdb.DuckDBPyConnection, table: Table, layout: Dataset, file_ids: Sequence[int]
-) -> dict[int, list[tuple[str | None, datetime, datetime]]]:
+    connection: duckdb.DuckDBPyConnection, table: Table, layout: Dataset, file_id: int
+) -> tuple[tuple[str | None, datetime, datetime], ...]:
+    """Symbol, first and last time of a file's rows."""
     symbol = "pair" if "pair" in dict(table.columns) else "symbol"
     time = quote(layout.time)
-    found: dict[int, list[tuple[str | None, datetime, datetime]]] = {}
-    for file_id, name, first, last in connection.execute(
-        f"""
-        select file_id, {symbol}, min({time}), max({time})
-        from {table.quoted}
-        where file_id in (select unnest($1))
-        group by all
-        order by all
-        """,
-        [list(file_ids)],
-    ).fetchall():
-        found.setdefault(file_id, []).append((name, first, last))
-    return found
+    # Grouping takes memory for nothing where the name has said the symbol.
+    one, grouped = (symbol, "group by all order by all") if layout.many_symbols else (f"any_value({symbol})", "")
+    found = connection.execute(
+        f"select {one}, min({time}), max({time}) from {table.quoted} where file_id = $1 {grouped}", [file_id]
+    ).fetchall()
+    return tuple((name, first, last) for name, first, last in found if first is not None)

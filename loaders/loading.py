@@ -259,8 +259,11 @@ class _Run:
                     try:
                         self._transaction(one, started, careful=False, narrow=narrow)
                         return
-                    except (Doubt, *_UNTYPED):
+                    except _UNTYPED:
+                        # A number may be greater than the narrow reader takes.
                         continue
+                    except Doubt:
+                        break
             self._retried(lambda: self._transaction(one, started, careful=True))
         except FileRejected as refusal:
             self._fail(step.candidate, refusal, file, started)

@@ -23,8 +23,15 @@ class Settings(BaseSettings):
         default=None, description="File that clients open; default marts.duckdb beside the warehouse."
     )
 
-    memory_limit: str = Field(default="1GB", description="What DuckDB may use; the process adds about 200 MB.")
-    threads: int | None = Field(default=None, ge=1, description="DuckDB's threads; default all cores.")
+    memory_limit: str = Field(
+        default="1GB", description="What DuckDB may use to validate and publish; the process adds about 200 MB."
+    )
+    load_memory_limit: str = Field(
+        default="384MB", description="The same while files are landed, which more memory does not make faster."
+    )
+    threads: int | None = Field(
+        default=None, ge=1, description="DuckDB's threads; default all cores, and one more where files are landed."
+    )
     throttle_ms: int = Field(default=0, ge=0, description="Pause between files; 200 for a spinning disk.")
     retries: int = Field(default=3, ge=0, description="Repetitions after an error that can pass.")
     max_rejected_share: float = Field(

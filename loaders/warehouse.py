@@ -119,10 +119,19 @@ def locked(path: Path) -> bool:
 
 def _connect(settings: Settings, path: Path, deadline: float) -> duckdb.DuckDBPyConnection:
     # The newest storage format writes columns of symbols in a third less time; a file that exists keeps its own.
-    config = {"storage_compatibility_version": "v1.5.0", "memory_limit": settings.memory_limit}
+    # Raw has no order: not to keep that of the file lets each thread write what it has parsed, in a quarter less time.
+    config = {
+        "storage_compatibility_version": "v1.5.0",
+        "memory_limit": settings.load_memory_limit,
+        "preserve_insertion_order": "false",
+    }
     if settings.threads is not None:
         config["threads"] = str(settings.threads)
-    return _open(path, deadline, read_only=False, config=config)
+    connection = _open(path, deadline, read_only=False, config=config)
+    if settings.threads is None:
+        # One more than there are cores: a thread that writes waits for the disk.
+        connection.execute("set threads = current_setting('threads') + 1")
+    return connection
 
 
 def _open(path: Path, deadline: float, *, read_only: bool, config: dict[str, str]) -> duckdb.DuckDBPyConnection:
