@@ -108,7 +108,7 @@ def klines(
         opened, high, low, closed, volume = candle(symbol, time, interval)
         prices = [str(price + shift) for price in (opened, high, low, closed)]
         close_time = milliseconds(time + timedelta(minutes=interval)) - 1
-        quote, taker = volume * (high + low) / 2, volume / 2
+        quote, taker = volume * ((high + low) / 2 + shift), volume / 2
         lines.append(
             f"{milliseconds(time)},{','.join(prices)},{volume},{close_time},{quote:.5f},{interval * 10},"
             f"{taker:.4f},{quote / 2:.5f},0"
