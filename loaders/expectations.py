@@ -643,6 +643,7 @@ _RELATIONS: tuple[tuple[str, tuple[str, ...], Expectation], ...] = tuple(
         (("marts.liquidation_map", ("marts.klines_5m", "marts.open_interest_5m"), one) for one in _MAP),
         (("marts.liquidation_heatmap", ("marts.liquidation_map",), one) for one in (_HEATMAP_ENDS_IN_THE_MAP,)),
         (("marts.liquidation_backtest", (), one) for one in (_BACKTEST,)),
+        (("marts.liquidation_backtest_elsewhere", (), one) for one in (_BACKTEST,)),
         (("marts.data_gaps", (), one) for one in (_GAPS,)),
         (("marts.data_completeness", (), one) for one in (_COMPLETENESS,)),
         (("marts.quality_checks", (), one) for one in (_CHECKS,)),
