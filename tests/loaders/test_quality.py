@@ -51,6 +51,10 @@ def test_a_good_warehouse_passes_and_the_results_are_kept(passed: Warehouse) -> 
     links = re.findall('href="([^"]+)"', first_page)
     assert len(links) == len(suites(PROJECT))
     assert all((validation.data_docs.parent / link).is_file() for link in links)
+    for page in validation.data_docs.parent.rglob("*.html"):
+        assert not re.search(r"(?:src=|<link[^>]+href=|url\()[\"']?https?:", page.read_text()), (
+            f"{page} needs a network"
+        )
     with warehouse.writer(settings_of(passed), passed.path):
         pass  # nothing of Great Expectations has the file open any more
 
