@@ -9,6 +9,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from loaders import warehouse
+
 _PROGRAM = "import sys; from dbt.cli.main import cli; sys.exit(cli())"
 _BAD = ("error", "fail", "runtime error")
 
@@ -23,8 +25,16 @@ class Built:
     failures: tuple[tuple[str, str], ...]
 
 
-def build(project: Path, path: Path) -> Built:
-    """`dbt build` of the whole project, by the interpreter that runs this, into the warehouse at `path`."""
+def build(project: Path, path: Path, *, wait_seconds: float = 0) -> Built:
+    """`dbt build` of the whole project, by the interpreter that runs this, into the warehouse at `path`.
+
+    Holds the writer's lock, as loaders do. Raises `WarehouseBusy`.
+    """
+    with warehouse.held(path, wait_seconds=wait_seconds):
+        return _build(project, path)
+
+
+def _build(project: Path, path: Path) -> Built:
     results = Path(os.environ.get("DBT_TARGET_PATH") or "target")
     results = (results if results.is_absolute() else project / results) / "run_results.json"
     # What another run left there must not be taken for this one's.

@@ -20,6 +20,7 @@ from loaders import forgetting, gaps, ledger, loading, pipeline, planning, prefl
 from loaders import status as reporting
 from loaders.datasets import DATASETS, INTERVALS, SYMBOL, Market
 from loaders.discovery import Selection
+from loaders.ending import EndedBySignal, by_signal
 from loaders.errors import LoadersError, WrongUsage
 from loaders.loading import Request
 from loaders.progress import reporter
@@ -468,7 +469,11 @@ def demo(context: Context) -> int:
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: errors with a name become one line and their exit status."""
     try:
-        status = cli.main(arguments, standalone_mode=False)
+        with by_signal():
+            status = cli.main(arguments, standalone_mode=False)
+    except EndedBySignal as ended:
+        click.echo("interrupted", err=True)
+        status = 128 + ended.number
     except click.exceptions.Exit as ended:
         status = ended.exit_code
     except click.ClickException as error:

@@ -207,10 +207,13 @@ union all
     )
 
 
-_CANDLE = (
-    "symbol, open_time, open, high, low, close, volume, quote_volume, trade_count, taker_buy_volume, "
-    "taker_buy_quote_volume, source"
-)
+_FIGURES = "open, high, low, close, volume, quote_volume, trade_count, taker_buy_volume, taker_buy_quote_volume"
+_CANDLE = f"symbol, open_time, {_FIGURES}, source"
+
+
+def _of(table: str, columns: str) -> str:
+    return ", ".join(f"{table}.{column}" for column in columns.split(", "))
+
 
 _KLINES_5M = (
     Expectation(
@@ -220,14 +223,11 @@ _KLINES_5M = (
     ),
     Expectation(
         "no_landed_candle_is_lost",
-        "Every five-minute candle of a perpetual that marts.candles has is here, with the same prices: nothing was "
-        "lost, and nothing of the spot market or of mark prices came in.",
+        "Every five-minute candle of a perpetual that marts.candles has is here.",
         """
 select
     candles.symbol,
-    candles.open_time,
-    candles.close as landed_close,
-    found.close as close
+    candles.open_time
 from marts.candles as candles
 left join {batch} as found
     on candles.symbol = found.symbol and candles.open_time = found.open_time
@@ -237,30 +237,56 @@ where
     and candles.kline_type = 'last'
     and candles."interval" = '5m'
     and strpos(candles.symbol, '_') = 0
-    and (
-        found.symbol is null
-        or (
-            found.source = 'klines_5m'
-            and (candles.open, candles.high, candles.low, candles.close)
-            <> (found.open, found.high, found.low, found.close)
-        )
-    )""",
+    and found.symbol is null""",
     ),
     Expectation(
-        "no_candle_is_of_nothing",
-        "Every candle that says it comes from a five-minute file is one of marts.candles.",
-        """
-with landed as (
+        "candles_are_what_their_source_says",
+        "Every candle has the figures of its five-minute file, of its five minutes or of its trades, as `source` says: "
+        "none is of nothing, of the spot market or of mark prices.",
+        f"""
+with parts as (
     select
+        'klines_5m' as source,
         symbol,
-        open_time
-    from marts.candles
-    where exchange = 'binance' and market = 'um' and kline_type = 'last' and "interval" = '5m'
+        open_time,
+        {_FIGURES}
+    from staging.stg_binance__klines
+    where market = 'um' and kline_type = 'last' and "interval" = '5m'
+    union all
+    select
+        'klines_1m' as source,
+        symbol,
+        time_bucket(interval '5 minutes', open_time) as open_time,
+        arg_min(open, open_time) as open,
+        max(high) as high,
+        min(low) as low,
+        arg_max(close, open_time) as close,
+        sum(volume) as volume,
+        sum(quote_volume) as quote_volume,
+        sum(trade_count) as trade_count,
+        sum(taker_buy_volume) as taker_buy_volume,
+        sum(taker_buy_quote_volume) as taker_buy_quote_volume
+    from staging.stg_binance__klines
+    where market = 'um' and kline_type = 'last' and "interval" = '1m'
+    group by all
+    union all
+    select
+        'agg_trades' as source,
+        symbol,
+        open_time,
+        {_FIGURES}
+    from intermediate.int_agg_trade_candles_5m
+    where market = 'um'
 )
-select found.*
-from {batch} as found
-left join landed on found.symbol = landed.symbol and found.open_time = landed.open_time
-where found.source = 'klines_5m' and landed.symbol is null""",
+select
+    found.*,
+    parts.symbol is not null as source_has_it
+from {{batch}} as found
+left join parts
+    on found.symbol = parts.symbol and found.open_time = parts.open_time and found.source = parts.source
+where
+    found.source <> 'rest'
+    and ({_of("found", _FIGURES)}) is distinct from ({_of("parts", _FIGURES)})""",
     ),
 )
 
@@ -352,6 +378,16 @@ left join {batch} as earlier
     on later.symbol = earlier.symbol and later.snapshot_at = earlier.snapshot_at + interval '5 minutes'
 where later.oi_delta is distinct from later.open_interest - earlier.open_interest""",
     ),
+    _same_rows(
+        "snapshots_are_those_that_were_landed",
+        "Open interest is what was landed for that instant, zero taken for unknown, and no snapshot is lost.",
+        "select symbol, snapshot_at, open_interest, open_interest_usd from {batch}",
+        """
+    select symbol, snapshot_at, open_interest, open_interest_usd
+    from staging.stg_binance__metrics
+    where market = 'um' and strpos(symbol, '_') = 0
+""",
+    ),
     Expectation(
         "no_symbol_is_lost",
         "Every perpetual whose snapshots were landed is here.",
@@ -373,7 +409,8 @@ _CANDLES_WITH_SIDE = (
     ),
     Expectation(
         "events_follow_price_and_open_interest",
-        "An event is what the candle's direction and its change of open interest say, and NULL where that is unknown.",
+        "Event and side are what the candle's direction and its change of open interest say, and NULL where that is "
+        "unknown.",
         """
 with judged as (
     select
@@ -388,7 +425,26 @@ with judged as (
         end as expected_event
     from {batch}
 )
-select * from judged where position_event is distinct from expected_event""",
+select *
+from judged
+where
+    position_event is distinct from expected_event
+    or inferred_side
+    is distinct from case expected_event when 'long_open' then 'long' when 'short_open' then 'short' end""",
+    ),
+    Expectation(
+        "changes_are_those_at_the_end",
+        "A candle's change of open interest is that of the snapshot at its end, in USD at its close.",
+        """
+select
+    found.*,
+    snapshots.oi_delta as change_of_the_snapshot
+from {batch} as found
+left join marts.open_interest_5m as snapshots
+    on found.symbol = snapshots.symbol and found.open_time + interval '5 minutes' = snapshots.snapshot_at
+where
+    found.oi_delta is distinct from snapshots.oi_delta
+    or found.oi_delta_usd is distinct from cast(found.oi_delta * found.close as decimal(38, 8))""",
     ),
 )
 
@@ -427,6 +483,34 @@ where
     candles.symbol is null
     or candles.inferred_side is distinct from levels.side
     or levels.entry_price not between candles.low and candles.high""",
+    ),
+    Expectation(
+        "prices_follow_their_bracket",
+        "A level's liquidation price is its entry price times the factor that side, leverage and bracket give.",
+        """
+with priced as (
+    select
+        levels.*,
+        factors.price_factor * cast(levels.entry_price as double) as expected_price
+    from {batch} as levels
+    left join intermediate.int_liquidation_price_factors as factors
+        on
+            factors.symbol
+            = case
+                when levels.symbol in (select brackets.symbol from seeds.margin_brackets as brackets)
+                    then levels.symbol
+                else 'DEFAULT'
+            end
+            and levels.side = factors.side
+            and levels.leverage = factors.leverage
+            and levels.opened_at >= factors.valid_from
+            and levels.opened_at < factors.valid_until
+)
+select *
+from priced
+where
+    expected_price is null
+    or abs(cast(liquidation_price as double) - expected_price) > greatest(0.00000001, expected_price / 1000000)""",
     ),
     Expectation(
         "levels_hold_what_was_opened",
@@ -554,11 +638,12 @@ _RELATIONS: tuple[tuple[str, tuple[str, ...], Expectation], ...] = tuple(
         (("marts.candles", (), one) for one in _CANDLES),
         (("marts.klines_5m", ("marts.candles",), one) for one in _KLINES_5M),
         (("marts.open_interest_5m", (), one) for one in _OPEN_INTEREST),
-        (("marts.candles_with_side", ("marts.klines_5m",), one) for one in _CANDLES_WITH_SIDE),
+        (("marts.candles_with_side", ("marts.klines_5m", "marts.open_interest_5m"), one) for one in _CANDLES_WITH_SIDE),
         (("marts.liquidation_levels", ("marts.candles_with_side",), one) for one in _LEVELS),
         (("marts.liquidation_map", ("marts.klines_5m", "marts.open_interest_5m"), one) for one in _MAP),
         (("marts.liquidation_heatmap", ("marts.liquidation_map",), one) for one in (_HEATMAP_ENDS_IN_THE_MAP,)),
         (("marts.liquidation_backtest", (), one) for one in (_BACKTEST,)),
+        (("marts.liquidation_backtest_elsewhere", (), one) for one in (_BACKTEST,)),
         (("marts.data_gaps", (), one) for one in (_GAPS,)),
         (("marts.data_completeness", (), one) for one in (_COMPLETENESS,)),
         (("marts.quality_checks", (), one) for one in (_CHECKS,)),

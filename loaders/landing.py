@@ -59,13 +59,20 @@ class Manner:
     unit: int
     kline_type: str | None
     interval: str | None
+    provider: str | None
 
     @classmethod
     def of(cls, file: Prepared) -> Manner:
         """The manner in which a file is read."""
         identity = file.candidate.identity
         return cls(
-            file.candidate.layout, file.columns, file.header, file.unit.value, identity.kline_type, identity.interval
+            file.candidate.layout,
+            file.columns,
+            file.header,
+            file.unit.value,
+            identity.kline_type,
+            identity.interval,
+            identity.provider,
         )
 
 
@@ -340,7 +347,7 @@ def _tried_rows(
     )
     if layout.symbol_column:
         parameters["wanted"] = identity.symbol
-        reasons.append(("symbol <> $wanted", "'symbol is not that of the file: ' || symbol"))
+        reasons.append(("symbol <> $wanted", "'symbol is not that of the file, give it one of its own: ' || symbol"))
     reasons += [(f"({sql}) is not true", f"'{reason}'") for reason, sql in _checks(manner)]
     failed = [f"{_lost(table, chosen, column)} as {quote('got_' + column.name)}" for column in columns]
     parameters = {
@@ -431,6 +438,7 @@ def _chosen(manner: Manner, table: Table, origin: Mapping[str, str]) -> dict[str
         "file_id": origin["file_id"],
         "kline_type": f"'{manner.kline_type}'",
         "interval": f"'{manner.interval}'",
+        "provider": f"'{manner.provider}'",
         "interval_minutes": str(interval_microseconds(manner.interval or "1d") // INTERVALS["1m"]),
     }
     chosen = {}

@@ -21,7 +21,7 @@ from loaders.landing import Landed
 
 Range = tuple[str | None, datetime, datetime]
 
-_FIELDS = ("dataset", "market", "kline_type", "symbol", "interval", "period_start", "period_end", "origin")
+_FIELDS = ("dataset", "market", "kline_type", "symbol", "interval", "period_start", "period_end", "origin", "provider")
 _IDENTITY = ", ".join(f'"{name}"' for name in _FIELDS)
 
 
@@ -75,7 +75,8 @@ def landed_files(connection: duckdb.DuckDBPyConnection) -> dict[Identity, Landed
         rows = connection.execute(
             f"""
             select file_id, path, size_bytes, modified_ns, sha256, {_IDENTITY}
-            from ops.ingestion_files
+            -- A reader may meet a ledger that no writer has given the newest column yet.
+            from (from ops.ingestion_files union all by name select null::varchar as provider where false)
             where status = 'loaded'
             """
         ).fetchall()
@@ -279,8 +280,8 @@ def _united(ranges: Iterable[Range]) -> list[Range]:
 
 
 def _identity(values: Sequence[Any]) -> Identity:
-    dataset, market, kline_type, symbol, interval, start, end, origin = values
-    return Identity(dataset, market, kline_type, symbol, interval, _aware(start), _aware(end), origin)
+    dataset, market, kline_type, symbol, interval, start, end, origin, provider = values
+    return Identity(dataset, market, kline_type, symbol, interval, _aware(start), _aware(end), origin, provider)
 
 
 def _aware(time: datetime | None) -> datetime | None:

@@ -6,20 +6,17 @@ look. A build, a test or an expectation that fails does: the last published file
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any, Literal
 
 import duckdb
 
-from loaders import building, loading, notifying, preflight, publishing, quality, warehouse
+from loaders import building, ending, loading, notifying, preflight, publishing, quality, warehouse
+from loaders.ending import EndedBySignal
 from loaders.errors import LoadersError, NotNotified, WarehouseBusy
 from loaders.loading import Report, Request
 from loaders.progress import Reporter
@@ -127,14 +124,16 @@ def run(
     notify: str | None = None,
     wait_seconds: float = 0,
 ) -> Run:
-    """Does all steps and tells each by `say`; then, if something is wrong, tells `notify` (a URL or a command)."""
+    """Does all steps and tells each by `say`; then, if something is wrong, tells `notify` (a URL or a command).
+
+    A signal ends the step that runs, and the steps behind it are skipped.
+    """
     done = Run()
     work = _Work(settings, path, request, target, reporter, wait_seconds, done)
-    with _ends_on_sigterm():
-        for name in STEPS:
-            step = work.step(name)
-            done.steps.append(step)
-            say(step.text)
+    for name in STEPS:
+        step = work.step(name)
+        done.steps.append(step)
+        say(step.text)
     if done.turned_bad:
         say("\n".join(f"turned bad: {line}" for line in done.turned_bad))
     if notify and (done.exit_status == 1 or done.turned_bad):
@@ -176,8 +175,11 @@ class _Work:
         if failed is not None:
             return Step(name, "skipped", 0, f"{failed} failed")
         try:
-            step: Step = getattr(self, f"_{name}")()
+            with ending.by_signal():
+                step: Step = getattr(self, f"_{name}")()
             return step
+        except EndedBySignal as ended:
+            return self._step(name, "failed", f"ended by signal {ended.number}", exit_status=128 + ended.number)
         except LoadersError as error:
             return self._step(name, "failed", str(error), exit_status=error.exit_status)
         except (duckdb.Error, OSError) as error:
@@ -239,7 +241,7 @@ class _Work:
         )
 
     def _build(self) -> Step:
-        built = building.build(self.settings.project(), self.path)
+        built = building.build(self.settings.project(), self.path, wait_seconds=self.wait_seconds)
         facts = {
             "nodes": built.nodes,
             "failures": [{"node": name, "message": message} for name, message in built.failures],
@@ -277,11 +279,18 @@ class _Work:
 
 
 def turned_bad(path: Path, target: Path) -> list[str]:
-    """Checks that are worse in the warehouse than in the published file; none where one of them has no checks."""
+    """Checks that are worse in the warehouse than in the published file; none where one of them has no checks.
+
+    A published file that cannot be opened is a line, too.
+    """
     if not target.exists():
         return []
     with warehouse.reader(path) as connection:
-        connection.execute(f"attach {publishing.literal(target)} as published_before (read_only)")
+        try:
+            connection.execute(f"attach {publishing.literal(target)} as published_before (read_only)")
+        except duckdb.Error:
+            # It is about to be replaced by one that can.
+            return [f"{target.name} could not be opened: what its checks were is not known"]
         row = connection.execute(
             """
             select count(*)
@@ -351,20 +360,3 @@ def _refusals(report: Report) -> tuple[str, ...]:
 
 def _few(lines: tuple[str, ...]) -> tuple[str, ...]:
     return lines if len(lines) <= _NAMED else (*lines[:_NAMED], f"and {len(lines) - _NAMED} more")
-
-
-@contextmanager
-def _ends_on_sigterm() -> Iterator[None]:
-    """SIGTERM ends the step that runs in order, as Ctrl-C does: files are closed, dbt's process is ended."""
-
-    def end(number: int, _: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -20,7 +20,6 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,9 +27,8 @@ import duckdb
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from loaders import builds, ledger, warehouse
+from loaders import builds, data_docs, ending, ledger, warehouse
 from loaders.builds import State
-from loaders.errors import FolderNotOurs
 from loaders.expectations import Expectation, Keyed, Suite, suites
 from loaders.settings import Settings
 
@@ -40,8 +38,6 @@ if TYPE_CHECKING:
 
 Status = Literal["pass", "fail", "error"]
 
-# A folder of pages is emptied before new ones are written, so it must be known to be one.
-_MARK = ".loaders-data-docs"
 _SHOWN_ROWS = 3
 
 
@@ -94,8 +90,8 @@ def validate(
     started = ledger.now()
     job_id = job_id or f"{started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     asked = suites(settings.project()) if asked is None else asked
-    data_docs = settings.data_docs_path()
-    _require_ours(data_docs)
+    folder = settings.data_docs_path()
+    data_docs.require_ours(folder)
     # Opens once for its errors: they name who has the warehouse and what to do.
     with warehouse.reader(path, wait_seconds=wait_seconds):
         pass
@@ -103,9 +99,9 @@ def validate(
         state = builds.state_of(connection)
         results = tuple(result for suite in asked for result in _run(context, source, suite, job_id))
         with _quietly():
-            _write_docs(context, data_docs)
-        _write_index(data_docs, job_id, results)
-    validation = Validation(job_id, state, started, ledger.now(), results, data_docs / "index.html")
+            data_docs.write(context, folder)
+    validation = Validation(job_id, state, started, ledger.now(), results, folder / "index.html")
+    data_docs.write_index(folder, job_id, results)
     with warehouse.writer(settings, path, wait_seconds=wait_seconds) as opened:
         _record(opened.connection, validation)
     return validation
@@ -214,9 +210,12 @@ def _run(context: EphemeralDataContext, source: SQLDatasource, suite: Suite, job
             if result.expectation_config is not None
         }
     except Exception as error:
+        ending.check()
         # Whatever it was, nothing of this table was answered, and each of its expectations says so.
         message = f"{type(error).__name__}: {error}"
         return [Result(table.full_name, one.name, one.says, "error", None, message) for one in suite.expectations]
+    # A query that a signal broke off is an answer to Great Expectations.
+    ending.check()
     return [judged(table.full_name, one, answers.get(one.name)) for one in suite.expectations]
 
 
@@ -260,63 +259,6 @@ def _query(table: Keyed, asked: Expectation) -> str:
     """
     sql = asked.sql.replace("{batch}", table.full_name).replace("{", "{{").replace("}", "}}")
     return f"select cast(columns(*) as varchar), count(*) over () as unexpected_rows_in_all from ({sql}) as unexpected"
-
-
-def _require_ours(folder: Path) -> None:
-    if folder.exists() and not (folder / _MARK).exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FolderNotOurs(folder)
-
-
-def _write_docs(context: EphemeralDataContext, folder: Path) -> None:
-    """Writes the pages of this run in place of those of the last one."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    (folder / _MARK).touch()
-    site: Any = {
-        "class_name": "SiteBuilder",
-        "show_how_to_buttons": False,
-        "site_index_builder": {"class_name": "DefaultSiteIndexBuilder", "show_cta_footer": False},
-        "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder)},
-    }
-    context.add_data_docs_site("pages", site)
-    context.build_data_docs(["pages"])
-
-
-def _write_index(folder: Path, job_id: str, results: Sequence[Result]) -> None:
-    """Puts a plain first page in the place of Great Expectations' own, which is empty without a network."""
-    rows = []
-    for table in dict.fromkeys(result.table for result in results):
-        of_table = [result for result in results if result.table == table]
-        # A table none of whose expectations could be asked has no page.
-        pages = sorted(folder.glob(f"validations/**/*-{table}.html"))
-        name = f'<a href="{escape(pages[0].relative_to(folder).as_posix())}">{table}</a>' if pages else table
-        bad = "".join(
-            f"<br><b>{one.status}</b> {one.expectation}: {escape(one.says)}<br><code>{escape(one.detail or '')}</code>"
-            for one in of_table
-            if one.status != "pass"
-        )
-        passed = sum(one.status == "pass" for one in of_table)
-        rows.append(f"<tr><td>{name}</td><td>{passed} of {len(of_table)} passed{bad}</td></tr>")
-    (folder / "index.html").write_text(
-        f"""<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<title>Expectations</title>
-<style>
-body {{ font: 15px sans-serif; margin: 2em; max-width: 70em }}
-td {{ border-top: 1px solid #ccc; padding: .4em 1.5em .4em 0; vertical-align: top }}
-code {{ white-space: pre-wrap; word-break: break-word }}
-b {{ color: #b00 }}
-</style>
-<h1>Expectations</h1>
-<p>Validation {escape(job_id)}. Each table's page says what was asked and how many unexpected rows were found.</p>
-<table>
-{"".join(rows)}
-</table>
-</html>
-""",
-        encoding="utf-8",
-    )
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ _FILES = """
 
 _COVERAGE = """
     select
-        dataset, market, kline_type, symbol, "interval",
+        dataset, market, kline_type, symbol, "interval", provider,
         count(*) as files,
         sum(rows_loaded)::bigint as rows,
         min(first_time) as first_time,
@@ -53,6 +53,7 @@ _OVERLAPS = """
             and one.kline_type is not distinct from other.kline_type
             and one.symbol is not distinct from other.symbol
             and one."interval" is not distinct from other."interval"
+            and one.provider is not distinct from other.provider
             and one.file_id < other.file_id
             and one.first_time <= other.last_time
             and other.first_time <= one.last_time

@@ -55,8 +55,25 @@ def writer(
 
     Waits up to `wait_seconds` for another writer. Raises `WarehouseBusy`, `WarehouseUnreadable`, `SchemaTooNew`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + wait_seconds
+    with held(path, wait_seconds=wait_seconds) as scratch:
+        connection = _connect(settings, path, deadline)
+        try:
+            schema.ensure(connection, settings.project(), path)
+            _shut_in(connection, scratch, readable)
+            yield Warehouse(connection, path, scratch)
+        finally:
+            connection.close()
+
+
+@contextlib.contextmanager
+def held(path: Path, *, wait_seconds: float = 0) -> Iterator[Path]:
+    """The writer's lock, and the folder for this writer's temporary files.
+
+    Whoever writes to the file, dbt too, does it under this lock, so that who holds it can copy the file. Waits up to
+    `wait_seconds` for another writer. Raises `WarehouseBusy`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
     scratch = scratch_of(path)
     lock = FileLock(lock_of(path))
     try:
@@ -68,13 +85,7 @@ def writer(
         scratch.mkdir()
         holder = {"pid": os.getpid(), "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])}
         (scratch / "holder.json").write_text(json.dumps(holder), encoding="utf-8")
-        connection = _connect(settings, path, deadline)
-        try:
-            schema.ensure(connection, settings.project(), path)
-            _shut_in(connection, scratch, readable)
-            yield Warehouse(connection, path, scratch)
-        finally:
-            connection.close()
+        yield scratch
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         lock.release()

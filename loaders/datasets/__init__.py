@@ -16,16 +16,18 @@ from loaders.datasets.base import (
     interval_microseconds,
 )
 from loaders.datasets.binance import AGG_TRADES, FORCE_ORDERS, FUNDING_RATES, KLINES, LIQUIDATIONS, METRICS
+from loaders.datasets.external import LEVELS
 from loaders.datasets.kraken import OHLCVT
 from loaders.datasets.names import identify
 
 #: Every layout, by its own name; several layouts may be one dataset (`liquidations`).
 LAYOUTS: dict[str, Dataset] = {
-    layout.layout: layout for layout in (KLINES, AGG_TRADES, METRICS, FUNDING_RATES, LIQUIDATIONS, FORCE_ORDERS, OHLCVT)
+    layout.layout: layout
+    for layout in (KLINES, AGG_TRADES, METRICS, FUNDING_RATES, LIQUIDATIONS, FORCE_ORDERS, OHLCVT, LEVELS)
 }
 
 #: Names of datasets as options and tables use them.
-DATASETS: tuple[str, ...] = ("klines", "aggTrades", "metrics", "fundingRate", "liquidations", "ohlcvt")
+DATASETS: tuple[str, ...] = ("klines", "aggTrades", "metrics", "fundingRate", "liquidations", "ohlcvt", "levels")
 
 __all__ = [
     "AGG_TRADES",
@@ -35,6 +37,7 @@ __all__ = [
     "INTERVALS",
     "KLINES",
     "LAYOUTS",
+    "LEVELS",
     "LIQUIDATIONS",
     "METRICS",
     "OHLCVT",

@@ -80,7 +80,8 @@ class Column:
 class Identity:
     """What a file is, whatever its place: the landing's unit of replacement.
 
-    `period_start` inclusive, `period_end` exclusive, UTC; None where the name gives no period.
+    `period_start` inclusive, `period_end` exclusive, UTC; None where the name gives no period. `provider` is whose
+    levels a file holds, None for all other datasets.
     """
 
     dataset: str
@@ -91,6 +92,7 @@ class Identity:
     period_start: datetime | None
     period_end: datetime | None
     origin: Origin = "archive"
+    provider: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """What a file is, from its name and the folders above it.
 
 Archive: `data/futures/um/{daily|monthly}/{type}/{SYMBOL}/[{interval}/]{SYMBOL}-{type or interval}-{period}.zip`;
-people also keep `SYMBOL/{aggTrades,metrics,klines/5m}/` or everything in one folder.
+people also keep `SYMBOL/{aggTrades,metrics,klines/5m}/` or everything in one folder. Levels from elsewhere are named by
+their users: `{SYMBOL}-levels-{PROVIDER}[-{period}].csv`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,10 @@ _ARCHIVE = re.compile(
     rf"(?P<symbol>.+)-(?P<what>{'|'.join([*_TYPES, *INTERVALS])})-(?P<period>\d{{4}}-\d\d(?:-\d\d)?){_EXTENSION}"
 )
 _RECORDING = re.compile(rf"forceOrder[_-](?P<period>\d{{4}}-\d\d-\d\d){_EXTENSION}")
+_LEVELS = re.compile(
+    rf"(?P<symbol>.+?)-levels(?:-(?P<provider>.+?))??(?:-(?P<period>\d{{4}}-\d\d(?:-\d\d)?))?{_EXTENSION}"
+)
+_PROVIDER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
 _OHLCVT = re.compile(rf"(?P<pair>[A-Z0-9]{{5,24}})_(?P<minutes>\d{{1,5}}){_EXTENSION}")
 _QUARTER = re.compile(r"Q([1-4])[ _-]?(\d{4})|(\d{4})[ _-]?Q([1-4])")
 # A folder is taken for a symbol's only where it ends like one: people have folders called DATA or BINANCE, too.
@@ -43,6 +48,8 @@ def identify(name: str, folders: Sequence[str], market: Market = "um") -> tuple[
     file but cannot be one: a symbol with characters no symbol has, a date that does not exist, a folder that
     contradicts it.
     """
+    if match := _LEVELS.fullmatch(name):
+        return "levels", _levels(match, folders, _market_of(folders) or market)
     if match := _ARCHIVE.fullmatch(name):
         return _archive_file(match, folders, _market_of(folders) or market)
     if match := _RECORDING.fullmatch(name):
@@ -57,15 +64,31 @@ def identify(name: str, folders: Sequence[str], market: Market = "um") -> tuple[
 
 
 def _archive_file(match: re.Match[str], folders: Sequence[str], market: Market) -> tuple[str, Identity]:
-    symbol, what = match["symbol"], match["what"]
-    if not SYMBOL.fullmatch(symbol):
-        raise NameRefused(f"{symbol!r} is no symbol (capitals, digits, at most one underscore): rename the file")
+    symbol, what = _symbol(match["symbol"]), match["what"]
     start, end = _period(match["period"])
     _agree(symbol, what, folders)
     if what in _TYPES:
         return what, Identity(_TYPES[what], market, None, symbol, None, start, end)
     kline_type = next((_KLINE_TYPES[folder] for folder in reversed(folders) if folder in _KLINE_TYPES), "last")
     return "klines", Identity("klines", market, kline_type, symbol, what, start, end)
+
+
+def _levels(match: re.Match[str], folders: Sequence[str], market: Market) -> Identity:
+    symbol, provider = _symbol(match["symbol"]), match["provider"] or ""
+    if not _PROVIDER.fullmatch(provider):
+        raise NameRefused(
+            f"{provider!r} is no name of a provider (a letter, then up to 39 letters, digits and underscores): "
+            f"name the file {symbol}-levels-PROVIDER.csv"
+        )
+    start, end = _period(match["period"]) if match["period"] else (None, None)
+    _agree(symbol, "levels", folders)
+    return Identity("levels", market, None, symbol, None, start, end, provider=provider)
+
+
+def _symbol(text: str) -> str:
+    if not SYMBOL.fullmatch(text):
+        raise NameRefused(f"{text!r} is no symbol (capitals, digits, at most one underscore): rename the file")
+    return text
 
 
 def _agree(symbol: str, what: str, folders: Sequence[str]) -> None:

@@ -19,6 +19,12 @@
     and of the fingerprints of incremental models below it. Where it differs from the one written down, the model is
     built anew: see `should_full_refresh`.
 
+    A model that carries in rows reads its own table as the last run left it. That table can be older than the SQL: where
+    its columns are not the ones that the YAML describes (names and, where given, types), the model is built anew, too,
+    and `is_incremental()` is false from the start, so that nothing is asked of a column that is not there yet. What
+    stands between `/* carried in */` and `/* end carried in */` is in no fingerprint, since it differs between a full and
+    an incremental run: carried-in rows are chosen there, and what is computed from them stands outside.
+
     A model below which stand other models of this strategy works in only what all of these have worked in, so building
     one of them alone loses nothing.
 
@@ -248,13 +254,39 @@
 {% endmacro %}
 
 
-{#- dbt's own macro, widened: a model of this strategy whose fingerprint has changed is built anew, as by
-    `--full-refresh`, so that new columns, vars and seeds reach its old rows. -#}
+{#- Whether the model's table, if there is one, has the columns that the YAML describes, and of the types it gives. -#}
+{% macro has_described_columns() %}
+    {%- set relation = load_cached_relation(this) -%}
+    {%- if relation is not none -%}
+        {%- set found = {} -%}
+        {%- for column in adapter.get_columns_in_relation(relation) -%}
+            {%- do found.update({column.name: column.dtype | lower | replace(' ', '')}) -%}
+        {%- endfor -%}
+        {%- if found.keys() | sort != model.columns.keys() | sort -%}
+            {%- do return(false) -%}
+        {%- endif -%}
+        {%- for column in model.columns.values() if column.data_type -%}
+            {%- if column.data_type | lower | replace(' ', '') != found[column.name] -%}
+                {%- do return(false) -%}
+            {%- endif -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {%- do return(true) -%}
+{% endmacro %}
+
+
+{#- dbt's own macro, widened: a model of this strategy whose columns or fingerprint have changed is built anew, as by
+    `--full-refresh`, so that new columns, vars and seeds reach its old rows. While the model is compiled there is no
+    fingerprint yet, but the columns can be told: `is_incremental()` asks here. -#}
 {% macro should_full_refresh() %}
     {%- set asked = config.get('full_refresh') -%}
     {%- set asked = flags.FULL_REFRESH if asked is none else asked -%}
-    {%- if execute and not asked and is_rebuild_model() and compiled_code -%}
-        {%- do return(rebuild_state(this.name).fingerprint != rebuild_fingerprint()) -%}
+    {%- if execute and not asked and is_rebuild_model() -%}
+        {%- if not has_described_columns() -%}
+            {%- do return(true) -%}
+        {%- elif compiled_code -%}
+            {%- do return(rebuild_state(this.name).fingerprint != rebuild_fingerprint()) -%}
+        {%- endif -%}
     {%- endif -%}
     {%- do return(asked) -%}
 {% endmacro %}

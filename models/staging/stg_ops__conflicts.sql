@@ -51,6 +51,15 @@ overlapping_rows as (
         }
     ) }}
 
+    union all
+
+    {{ overlapping_rows(
+        source('raw_external', 'external_levels'),
+        'levels',
+        ['market', 'provider', 'symbol', 'time', 'side', 'price'],
+        {'market': 'landed.market', 'symbol': 'landed.symbol', 'row_time': 'landed.time'}
+    ) }}
+
 ),
 
 compared as (

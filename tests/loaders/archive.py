@@ -39,6 +39,7 @@ TABLES = (
     "binance_funding_rates",
     "binance_liquidations",
     "kraken_ohlcvt",
+    "external_levels",
 )
 
 
@@ -182,8 +183,8 @@ class House:
         )
         assert (
             self.query(
-                'select dataset, market, kline_type, symbol, "interval", period_start, origin from ops.ingestion_files'
-                " where status = 'loaded' group by all having count(*) > 1"
+                'select dataset, market, kline_type, symbol, "interval", period_start, origin, provider'
+                " from ops.ingestion_files where status = 'loaded' group by all having count(*) > 1"
             )
             == []
         )

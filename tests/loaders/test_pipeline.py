@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -49,7 +52,7 @@ def quick_build(monkeypatch: pytest.MonkeyPatch) -> Callable[[Built], None]:
     """Puts an answer in the place of dbt."""
 
     def answer(built: Built) -> None:
-        monkeypatch.setattr(building, "build", lambda project, path: built)
+        monkeypatch.setattr(building, "build", lambda project, path, wait_seconds: built)
 
     return answer
 
@@ -142,6 +145,65 @@ def test_a_build_that_never_was_is_not_published(passed: Warehouse, quick_build:
     assert outcomes(done)["publish"] == "skipped"
 
 
+def processes_below(process: int) -> list[int]:
+    """A process's children and theirs."""
+    found = []
+    for child in Path(f"/proc/{process}/task/{process}/children").read_text().split():
+        found += [int(child), *processes_below(int(child))]
+    return found
+
+
+def ended_in(warehouse: Warehouse, step: str, number: signal.Signals) -> str:
+    """A run that is sent a signal a moment after `step` began; gives what it printed."""
+    before = pipeline.STEPS[pipeline.STEPS.index(step) - 1]
+    with subprocess.Popen(
+        [sys.executable, "-m", "loaders", "run"],
+        cwd=warehouse.project,
+        env=warehouse.whole_environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        printed = ""
+        for line in process.stdout:
+            printed += line
+            if before in line.split():
+                break
+        time.sleep(2)
+        children = processes_below(process.pid)
+        assert bool(children) == (step == "build")
+        process.send_signal(number)
+        printed += process.communicate(timeout=30)[0]
+    assert process.returncode == 128 + number, printed
+    assert not any(Path(f"/proc/{child}").exists() for child in children)
+    return printed
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks for processes in /proc")
+def test_a_signal_ends_the_step_that_runs_and_the_next_run_goes_on(passed: Warehouse) -> None:
+    target = passed.folder / "marts.duckdb"
+    passed.environment["LOADERS_DATA_DOCS"] = str(passed.folder / "docs")
+    target.write_bytes(b"the last published file")
+    archive.klines(passed.data, "CCCUSDT", "2024-03-02")
+    for step, number in (("build", signal.SIGTERM), ("validate", signal.SIGINT)):
+        printed = ended_in(passed, step, number)
+        assert f"failed    {step}" in printed
+        assert f"ended by signal {int(number)}" in printed
+        assert "skipped   publish" in printed
+        assert target.read_bytes() == b"the last published file"
+        # What dbt had committed may wait in the log.
+        left = {path.name for path in passed.folder.glob("*.duckdb*")} - {"warehouse.duckdb.wal"}
+        assert left == {"marts.duckdb", "warehouse.duckdb", "warehouse.duckdb.lock"}
+        with FileLock(f"{passed.path}.lock", timeout=0):
+            pass
+    # The build was whole, so what is left to do is what the second signal broke off.
+    passed.run(sys.executable, "-m", "loaders", "validate")
+    passed.run(sys.executable, "-m", "loaders", "publish")
+    with duckdb.connect(str(target), read_only=True) as connection:
+        assert connection.execute("select count(*) from klines_5m where symbol = 'CCCUSDT'").fetchall() == [(288,)]
+
+
 def test_a_busy_warehouse_ends_the_run_with_75_and_tells_nobody(passed: Warehouse) -> None:
     with FileLock(f"{passed.path}.lock"):
         done, _ = run(passed, notify="false")
@@ -173,6 +235,9 @@ def test_a_check_that_was_better_in_the_published_file_turned_bad(tmp_path: Path
             """
         )
     assert pipeline.turned_bad(now, then) == []
+    then.write_bytes(b"no database")
+    assert pipeline.turned_bad(now, then) == ["marts.duckdb could not be opened: what its checks were is not known"]
+    then.unlink()
     with duckdb.connect(str(then)) as connection:
         connection.execute(
             f"""

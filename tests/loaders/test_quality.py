@@ -51,6 +51,10 @@ def test_a_good_warehouse_passes_and_the_results_are_kept(passed: Warehouse) -> 
     links = re.findall('href="([^"]+)"', first_page)
     assert len(links) == len(suites(PROJECT))
     assert all((validation.data_docs.parent / link).is_file() for link in links)
+    for page in validation.data_docs.parent.rglob("*.html"):
+        assert not re.search(r"(?:src=|<link[^>]+href=|url\()[\"']?https?:", page.read_text()), (
+            f"{page} needs a network"
+        )
     with warehouse.writer(settings_of(passed), passed.path):
         pass  # nothing of Great Expectations has the file open any more
 
@@ -120,14 +124,20 @@ def test_every_landed_table_and_every_mart_has_a_suite(passed: Warehouse) -> Non
         pytest.param(
             "marts.klines_5m",
             "update marts.klines_5m set close = close + 1 where open_time = '2024-03-02 10:00:00'",
-            {"no_landed_candle_is_lost"},
+            {"candles_are_what_their_source_says"},
             id="prices are not those that were landed",
+        ),
+        pytest.param(
+            "marts.klines_5m",
+            "update marts.klines_5m set taker_buy_volume = 0 where open_time = '2024-03-02 10:00:00'",
+            {"candles_are_what_their_source_says"},
+            id="volumes are not those that were landed",
         ),
         pytest.param(
             "marts.klines_5m",
             "insert into marts.klines_5m select * replace ('DDDUSDT' as symbol) from marts.klines_5m "
             "where symbol = 'AAAUSDT'",
-            {"no_candle_is_of_nothing"},
+            {"candles_are_what_their_source_says"},
             id="candles of a symbol that is no perpetual",
         ),
         pytest.param(
@@ -139,13 +149,19 @@ def test_every_landed_table_and_every_mart_has_a_suite(passed: Warehouse) -> Non
         pytest.param(
             "marts.open_interest_5m",
             "update marts.open_interest_5m set open_interest = 0, oi_delta = null where snapshot_at::time = '10:00'",
-            {"open_interest_is_known_or_null", "changes_are_of_one_step"},
+            {"open_interest_is_known_or_null", "changes_are_of_one_step", "snapshots_are_those_that_were_landed"},
             id="an unknown open interest is a zero",
         ),
         pytest.param(
             "marts.open_interest_5m",
+            "update marts.open_interest_5m set open_interest_usd = 1 where snapshot_at::time = '10:00'",
+            {"snapshots_are_those_that_were_landed"},
+            id="a value that was never landed",
+        ),
+        pytest.param(
+            "marts.open_interest_5m",
             "delete from marts.open_interest_5m where symbol = 'AAAUSDT'",
-            {"no_symbol_is_lost"},
+            {"no_symbol_is_lost", "snapshots_are_those_that_were_landed"},
             id="a whole symbol is lost",
         ),
         pytest.param(
@@ -191,6 +207,18 @@ def test_every_landed_table_and_every_mart_has_a_suite(passed: Warehouse) -> Non
             id="an unknown change is called none",
         ),
         pytest.param(
+            "marts.candles_with_side",
+            "update marts.candles_with_side set inferred_side = 'long' where position_event = 'short_open'",
+            {"events_follow_price_and_open_interest"},
+            id="a side that its event contradicts",
+        ),
+        pytest.param(
+            "marts.candles_with_side",
+            "update marts.candles_with_side set oi_delta_usd = oi_delta_usd * 2 where oi_delta <> 0",
+            {"changes_are_those_at_the_end"},
+            id="a change that no snapshot has",
+        ),
+        pytest.param(
             "marts.liquidation_levels",
             "update marts.liquidation_levels set quantity = quantity * 2",
             {"levels_hold_what_was_opened"},
@@ -198,8 +226,14 @@ def test_every_landed_table_and_every_mart_has_a_suite(passed: Warehouse) -> Non
         ),
         pytest.param(
             "marts.liquidation_levels",
+            "update marts.liquidation_levels set liquidation_price = liquidation_price * 0.9999 where leverage = 10",
+            {"prices_follow_their_bracket"},
+            id="levels at another price than the bracket gives",
+        ),
+        pytest.param(
+            "marts.liquidation_levels",
             "update marts.liquidation_levels set side = case side when 'long' then 'short' else 'long' end",
-            {"levels_are_opened_by_a_candle"},
+            {"levels_are_opened_by_a_candle", "prices_follow_their_bracket"},
             id="levels on the wrong side",
         ),
         pytest.param(

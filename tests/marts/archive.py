@@ -19,6 +19,11 @@ METRICS_HEADER = (
     "create_time,symbol,sum_open_interest,sum_open_interest_value,count_toptrader_long_short_ratio,"
     "sum_toptrader_long_short_ratio,count_long_short_ratio,sum_taker_long_short_vol_ratio"
 )
+LIQUIDATIONS_HEADER = (
+    "time,side,order_type,time_in_force,original_quantity,price,average_price,order_status,last_fill_quantity,"
+    "accumulated_fill_quantity"
+)
+LEVELS_HEADER = "time,symbol,side,price,volume"
 TRADES_HEADER = "agg_trade_id,price,quantity,first_trade_id,last_trade_id,transact_time,is_buyer_maker"
 
 Keep = Callable[[datetime], bool]
@@ -108,7 +113,7 @@ def klines(
         opened, high, low, closed, volume = candle(symbol, time, interval)
         prices = [str(price + shift) for price in (opened, high, low, closed)]
         close_time = milliseconds(time + timedelta(minutes=interval)) - 1
-        quote, taker = volume * (high + low) / 2, volume / 2
+        quote, taker = volume * ((high + low) / 2 + shift), volume / 2
         lines.append(
             f"{milliseconds(time)},{','.join(prices)},{volume},{close_time},{quote:.5f},{interval * 10},"
             f"{taker:.4f},{quote / 2:.5f},0"
@@ -161,3 +166,49 @@ def agg_trades(root: Path, symbol: str, of: str, first_id: int, keep: Keep = lam
             f"{number},{price},1.{noise(number):03d},{number * 2},{number * 2 + 1},{milliseconds(time)},{maker}"
         )
     return write(root / f"data/futures/um/{length}/aggTrades/{symbol}/{symbol}-aggTrades-{of}.csv", lines)
+
+
+def liquidation(time: datetime, side: str, price: Decimal, quantity: Decimal) -> str:
+    """A row of a file of liquidations: `side` is that of the position, the order's is the other one."""
+    order = "SELL" if side == "long" else "BUY"
+    return f"{milliseconds(time)},{order},LIMIT,IOC,{quantity},{price},{price},FILLED,{quantity},{quantity}"
+
+
+def liquidations(root: Path, symbol: str, of: str, rows: Iterable[str]) -> Path:
+    """A day of recorded liquidations."""
+    name = f"{symbol}-liquidationSnapshot-{of}.csv"
+    folder = root / "data/futures/um/daily/liquidationSnapshot" / symbol
+    return write(folder / name, [LIQUIDATIONS_HEADER, *rows])
+
+
+def levels(root: Path, symbol: str, provider: str, of: str | None, rows: Iterable[str]) -> Path:
+    """Levels from elsewhere, of a day, a month, or any time (None)."""
+    return write(root / f"{symbol}-levels-{provider}{f'-{of}' if of else ''}.csv", [LEVELS_HEADER, *rows])
+
+
+def some_liquidations(root: Path, symbol: str, of: str, keep: Keep = lambda time: True) -> Path:
+    """A liquidation every twenty minutes, within 3 % of the price."""
+    start, end, _ = period(of)
+    rows = []
+    for time in filter(keep, steps(start, end, 20)):
+        number = noise("liquidation", symbol, milliseconds(time))
+        side, away = ("long", -1) if number % 2 else ("short", 1)
+        price = price_at(symbol, time) * (1 + away * Decimal(number) / 33_000)
+        rows.append(
+            liquidation(time + timedelta(seconds=number % 50), side, price.quantize(Decimal("0.01")), Decimal(1))
+        )
+    return liquidations(root, symbol, of, rows)
+
+
+def some_levels(root: Path, symbol: str, of: str, keep: Keep = lambda time: True, shift: Decimal = Decimal(0)) -> Path:
+    """A picture every hour: twenty levels within 8 % of the price, one of them large."""
+    start, end, _ = period(of)
+    rows = []
+    for time in filter(keep, steps(start, end, 60)):
+        for index in range(20):
+            number = noise("level", symbol, index, milliseconds(time))
+            side, away = ("long", -1) if index % 2 else ("short", 1)
+            price = price_at(symbol, time) * (1 + away * Decimal(number + 1) / 12_500) + shift
+            volume = 100 if index == number % 20 else 1 + index
+            rows.append(f"{time:%Y-%m-%d %H:%M:%S},{symbol},{side},{price.quantize(Decimal('0.0001'))},{volume}")
+    return levels(root, symbol, "vendor", of, rows)

@@ -40,9 +40,10 @@ class Warehouse:
         """The folder of the landed files."""
         return self.folder / "data_dir"
 
-    def run(self, *command: str, expect: int = 0) -> str:
-        """Runs a command in the project's folder and gives what it printed."""
-        environment = {
+    @property
+    def whole_environment(self) -> dict[str, str]:
+        """The environment of a command."""
+        return {
             **os.environ,
             "LOADERS_WAREHOUSE": str(self.path),
             "LOADERS_DATA_DIR": str(self.data),
@@ -50,8 +51,17 @@ class Warehouse:
             "DBT_LOG_PATH": str(self.folder / "logs"),
             **self.environment,
         }
+
+    def run(self, *command: str, expect: int = 0) -> str:
+        """Runs a command in the project's folder and gives what it printed."""
         done = subprocess.run(
-            command, cwd=self.project, env=environment, capture_output=True, text=True, check=False, timeout=300
+            command,
+            cwd=self.project,
+            env=self.whole_environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
         )
         assert done.returncode == expect, f"{command}\n{done.stdout[-6000:]}\n{done.stderr[-4000:]}"
         return done.stdout

@@ -74,6 +74,12 @@ class Publication:
             case "trades":
                 first_id = 100_000 + TRADES_A_DAY * DAYS.index(self.day)
                 archive.agg_trades(data, self.symbol, self.day, first_id, self.keeps)
+            case "liquidations":
+                archive.some_liquidations(data, self.symbol, self.day, self.keeps)
+            case "levels":
+                archive.some_levels(data, self.symbol, self.day, self.keeps, self.shift)
+            case "levels of the month":
+                archive.some_levels(data, self.symbol, self.day[:7], self.keeps, self.shift)
 
 
 KINDS = (
@@ -85,6 +91,9 @@ KINDS = (
     "metrics, instants",
     "metrics, starts",
     "trades",
+    "liquidations",
+    "levels",
+    "levels of the month",
 )
 publications = st.builds(
     Publication,

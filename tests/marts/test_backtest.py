@@ -1,19 +1,26 @@
-"""The backtest can come out bad: a map of noise has no lift, one that knows the future has a high one."""
+"""The backtest: what it says is what a plain reference says, and it can come out bad."""
 
 from __future__ import annotations
 
 import random
+from bisect import bisect_right
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import duckdb
 import pytest
 
-from tests.marts.conftest import Warehouse
+from tests.marts import archive
+from tests.marts import backtest_reference as plain
+from tests.marts import liquidation_reference as reference
+from tests.marts.conftest import PROJECT, Warehouse
+from tests.marts.test_liquidations import WEIGHTS, generate
 
 DAYS = 24
-START = datetime(2024, 3, 1)  # noqa: DTZ001 - as the marts have it: UTC without saying so
+START = archive.day("2024-03-01")
+HOUR = timedelta(hours=1)
 BINS = 60
 EVENTS = 400
 
@@ -25,13 +32,13 @@ def generated(draw: random.Random) -> tuple[dict[datetime, float], list[tuple[da
     closes, price = {}, 60000.0
     for hour in range(DAYS * 24):
         price *= 1 + draw.gauss(0, 0.003)
-        closes[START + timedelta(hours=hour)] = round(price, 1)
+        closes[START + hour * HOUR] = round(price, 1)
     events = []
     for number in range(EVENTS):
         at = START + timedelta(days=8) + timedelta(seconds=number * (DAYS - 8) * 86400 / EVENTS + 600)
         side = draw.choice(("long", "short"))
         away = draw.uniform(0.002, 0.04) * (-1 if side == "long" else 1)
-        before = closes[at.replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)]
+        before = closes[at.replace(minute=0, second=0, microsecond=0) - HOUR]
         events.append((at, side, round(before * (1 + away), 1)))
     return closes, events
 
@@ -52,46 +59,79 @@ def prophecy(draw: random.Random, bucket_at: datetime, close: float, events: lis
     return small + [(side, price, 50.0) for _, side, price in near]
 
 
-def judged(warehouse: Warehouse, draw_map: Callable[..., Bins]) -> list[tuple[Any, ...]]:
+Picture = tuple[datetime, str, float]
+
+
+def as_our_levels(warehouse: Warehouse, bins: dict[Picture, float]) -> str:
+    """Writes each bin as a level that stands for an hour, and gives the mart in which it is judged."""
+    warehouse.load()
+    warehouse.build_untested("--select", "+liquidation_backtest")
+    times, sides, prices = zip(*bins, strict=True)
+    with duckdb.connect(str(warehouse.path)) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        connection.execute(
+            "insert into marts.liquidation_levels (symbol, side, leverage, opened_at, price_bin, volume_usd, closed_at,"
+            " log_share_at_open)"
+            " select 'AAAUSDT', unnest($2), 10, unnest($1), unnest($3), unnest($4), unnest($1) + interval '1 hour', 0",
+            [[time.replace(tzinfo=None) for time in times], list(sides), list(prices), list(bins.values())],
+        )
+    return "marts.liquidation_backtest"
+
+
+def as_levels_from_elsewhere(warehouse: Warehouse, bins: dict[Picture, float]) -> str:
+    """Lands the bins as a vendor's file, and gives the mart in which it is judged."""
+    rows = [f"{time:%Y-%m-%d %H:%M:%S},AAAUSDT,{side},{price},{volume}" for (time, side, price), volume in bins.items()]
+    archive.levels(warehouse.data, "AAAUSDT", "vendor", None, rows)
+    warehouse.load()
+    warehouse.build_untested("--select", "+liquidation_backtest_elsewhere")
+    return "marts.liquidation_backtest_elsewhere"
+
+
+Source = Callable[[Warehouse, dict[Picture, float]], str]
+SOURCES = pytest.mark.parametrize(
+    "source",
+    [pytest.param(as_our_levels, id="our levels"), pytest.param(as_levels_from_elsewhere, id="levels from elsewhere")],
+)
+
+
+def judged(warehouse: Warehouse, draw_map: Callable[..., Bins], source: Source) -> list[tuple[Any, ...]]:
     """What the backtest says of a map, for the shortest horizon: events, hit rate, coverage, null hit rate, lift."""
     draw = random.Random(7)
     closes, events = generated(draw)
-    warehouse.build_untested("--select", "+liquidation_backtest")
-    with duckdb.connect(str(warehouse.path)) as connection:
-        connection.execute("set TimeZone = 'UTC'")
-        connection.executemany(
-            "insert into marts.candles_with_side (symbol, open_time, open, high, low, close)"
-            " values ('AAAUSDT', $1, $2, $2, $2, $2)",
-            [(at + timedelta(minutes=55), close) for at, close in closes.items()],
-        )
-        rows = {
-            (bucket_at, side, round(price, 1)): volume
-            for bucket_at, close in closes.items()
-            for side, price, volume in draw_map(draw, bucket_at, close, events)
-        }
-        buckets, sides, bins = zip(*rows, strict=True)
-        connection.execute(
-            "insert into marts.liquidation_heatmap (symbol, bucket_at, side, price_bin, volume_usd)"
-            " select 'AAAUSDT', unnest($1), unnest($2), unnest($3), unnest($4)",
-            [list(buckets), list(sides), list(bins), list(rows.values())],
-        )
-        connection.executemany(
-            "insert into raw.binance_liquidations (market, symbol, time, side, price, average_price,"
-            " accumulated_fill_quantity, file_id) values ('um', 'AAAUSDT', $1, $2, $3, $3, 1, 1)",
-            [(at, "SELL" if side == "long" else "BUY", price) for at, side, price in events],
-        )
+    for day in range(DAYS):
+        first = START + timedelta(days=day)
+        of = f"{first:%Y-%m-%d}"
+        lines = [archive.KLINE_HEADER]
+        for hour in archive.steps(first, first + timedelta(days=1), 60):
+            opened, price = archive.milliseconds(hour + timedelta(minutes=55)), closes[hour]
+            lines.append(f"{opened},{price},{price},{price},{price},10,{opened + 299_999},1000,5,4,400,0")
+        archive.write(warehouse.data / f"data/futures/um/daily/klines/AAAUSDT/5m/AAAUSDT-5m-{of}.csv", lines)
+        rows = [
+            archive.liquidation(at, side, Decimal(str(price)), Decimal(1))
+            for at, side, price in events
+            if first <= at < first + timedelta(days=1)
+        ]
+        if rows:
+            archive.liquidations(warehouse.data, "AAAUSDT", of, rows)
+    bins = {
+        (bucket_at + HOUR, side, round(price, 1)): volume
+        for bucket_at, close in closes.items()
+        for side, price, volume in draw_map(draw, bucket_at, close, events)
+    }
+    mart = source(warehouse, bins)
     warehouse.build_untested(
-        "--select", "liquidation_backtest", "--vars", "{liquidation_backtest_horizons_minutes: [0]}"
+        "--select", "int_backtest_questions+", "--vars", "{liquidation_backtest_horizons_minutes: [0]}"
     )
     return warehouse.query(
-        "select events, hit_rate, coverage_share, null_hit_rate, lift from marts.liquidation_backtest"
+        f"select events, hit_rate, coverage_share, null_hit_rate, lift from {mart}"
         " where tolerance = 0.0025 order by side"
     )
 
 
-def test_a_map_of_noise_has_no_lift(warehouse: Warehouse) -> None:
+@SOURCES
+def test_a_map_of_noise_has_no_lift(warehouse: Warehouse, source: Source) -> None:
     """About 200 events a side and a hit rate near 0.25: the lift's standard error is near 0.13, thrice that is 0.4."""
-    sides = judged(warehouse, noise)
+    sides = judged(warehouse, noise, source)
     assert len(sides) == 2
     for events, hit_rate, coverage, _null, lift in sides:
         assert events > 150
@@ -100,11 +140,138 @@ def test_a_map_of_noise_has_no_lift(warehouse: Warehouse) -> None:
         assert float(lift) == pytest.approx(1, abs=0.4)
 
 
-def test_a_map_that_knows_the_future_has_a_high_lift(warehouse: Warehouse) -> None:
+@SOURCES
+def test_a_map_that_knows_the_future_has_a_high_lift(warehouse: Warehouse, source: Source) -> None:
     """Every event stands in the map before it; on other days such a level is there by chance alone."""
-    sides = judged(warehouse, prophecy)
+    sides = judged(warehouse, prophecy, source)
     assert len(sides) == 2
     for _events, hit_rate, _coverage, null_hit_rate, lift in sides:
         assert hit_rate > 0.95
         assert null_hit_rate < 0.4
         assert lift > 3
+
+
+HISTORY_DAYS = 12
+HORIZONS, TOLERANCES, LAGS = (0, 60, 240), (0.001, 0.0025, 0.005), (1, 2, 3, 5, 7)
+
+
+def some_orders(draw: random.Random, candles: dict[datetime, reference.Candle], end: datetime) -> list[plain.Order]:
+    """Liquidations from before the first candle to after the last one, some in bursts, one at a full hour."""
+    orders = [plain.Order(START + timedelta(days=4, hours=5), "long", Decimal("59000.0"), Decimal(2))]
+    at = START - timedelta(hours=5)
+    while at < end + timedelta(hours=5):
+        candle = candles.get(at.replace(minute=at.minute // 5 * 5, second=0, microsecond=0))
+        near = candle.close if candle else Decimal(60000)
+        side = draw.choice(("long", "short"))
+        price = near * (1 + Decimal(draw.randrange(300)) / 10_000 * (-1 if side == "long" else 1))
+        orders.append(plain.Order(at, side, price.quantize(Decimal("0.1")), Decimal(draw.randrange(1, 900)) / 1000))
+        at += timedelta(seconds=draw.choice((7, 59, 60, 61, 500, 1500, 4000)))
+    return orders
+
+
+def some_pictures(draw: random.Random) -> dict[datetime, dict[tuple[str, Decimal], float]]:
+    """A vendor's maps: every few hours for some days, at odd minutes; some of a side alone, some of nothing at all."""
+    pictures = {}
+    at = START + timedelta(days=1, minutes=17)
+    while at < START + timedelta(days=7):
+        levels = {
+            (side, Decimal(60000 + sign * 37 * draw.randrange(1, 150))): float(draw.choice((0, 1, 2, 3, 40)))
+            for side, sign in (("long", -1), ("short", 1))
+            if draw.random() > 0.1
+            for _ in range(30)
+        }
+        pictures[at] = levels or {("long", Decimal(50000)): 0.0}
+        at += timedelta(minutes=draw.choice((60, 180, 437, 900)))
+    return pictures
+
+
+def test_all_recorded_liquidations_are_judged_as_the_plain_reference_judges_them(warehouse: Warehouse) -> None:
+    """Ours and a vendor's, over the whole history although the heatmap keeps its last two days only."""
+    draw = random.Random(11)
+    end = START + timedelta(days=HISTORY_DAYS)
+    market = generate("BTCUSDT", START, HISTORY_DAYS, "60000", seed=5)
+    market.write(warehouse.data, START, end)
+    orders = some_orders(draw, dict(market.candles), end)
+    for first in archive.steps(START - timedelta(days=1), end + timedelta(days=1), 24 * 60):
+        rows = [
+            archive.liquidation(order.at, order.side, order.price, order.quantity)
+            for order in orders
+            if first <= order.at < first + timedelta(days=1)
+        ]
+        archive.liquidations(warehouse.data, "BTCUSDT", f"{first:%Y-%m-%d}", rows)
+    pictures = some_pictures(draw)
+    given = [
+        f"{at:%Y-%m-%d %H:%M:%S},BTCUSDT,{side},{price},{volume}"
+        for at, levels in pictures.items()
+        for (side, price), volume in levels.items()
+    ]
+    archive.levels(warehouse.data, "BTCUSDT", "vendor", None, given)
+    warehouse.load()
+    selection = ("--select", "+path:models/marts/liquidations")
+    warehouse.build_untested(*selection, "--vars", "{liquidation_heatmap_days: 2}")
+    kept = warehouse.query("select min(bucket_at) from marts.liquidation_heatmap")
+    assert kept >= [((end - timedelta(days=2)).replace(tzinfo=None),)]
+
+    told = reference.simulate(
+        market.candles,
+        market.snapshots,
+        reference.read_brackets(PROJECT / "seeds" / "margin_brackets.csv", "BTCUSDT"),
+        WEIGHTS,
+        market.marks,
+    )
+    first_opened_at = min(level.opened_at for level in told.levels)
+    closes: dict[datetime, Decimal] = {}
+    for candle in sorted(market.candles.values(), key=lambda candle: candle.open_time):
+        closes[reference.bucket_start(candle.open_time, 60) + HOUR] = candle.close
+
+    def ours(at: datetime) -> plain.Map | None:
+        return told.pictures.get(at - HOUR) if at >= first_opened_at else None
+
+    def vendors(at: datetime) -> plain.Map | None:
+        times = sorted(pictures)
+        place = bisect_right(times, at)
+        if place == 0 or at > times[-1] + timedelta(hours=24):
+            return None
+        bins: dict[tuple[str, Decimal], float] = {}
+        for (side, price), volume in pictures[times[place - 1]].items():
+            key = (side, reference.price_bin(price))
+            bins[key] = bins.get(key, 0) + volume
+        return bins
+
+    for mart, map_at in (
+        ("marts.liquidation_backtest", ours),
+        ("marts.liquidation_backtest_elsewhere", vendors),
+    ):
+        expected = plain.judge(
+            plain.events_of(orders), map_at, closes.get, HORIZONS, TOLERANCES, LAGS, Decimal("0.1"), 2
+        )
+        assert len(expected) == 2 * len(HORIZONS) * len(TOLERANCES)
+        found = {
+            (side, horizon, float(tolerance)): tuple(None if number is None else float(number) for number in numbers)
+            for side, horizon, tolerance, *numbers in warehouse.query(
+                "select side, horizon, tolerance, events, hit_rate, coverage_share, null_hit_rate, lift"
+                f" from {mart} where symbol = 'BTCUSDT'"
+            )
+        }
+        assert found.keys() == expected.keys()
+        for key, row in expected.items():
+            assert found[key] == pytest.approx(row, abs=1e-6), (mart, key)
+
+
+def test_a_picture_comes_from_one_file_whole(warehouse: Warehouse) -> None:
+    """A month that knows another level at the same time adds nothing to the picture of the day."""
+    day = ["2024-03-01 10:00:00,BTCUSDT,long,59000,1", "2024-03-01 10:00:00,BTCUSDT,short,61000,2"]
+    month = ["2024-03-01 10:00:00,BTCUSDT,long,58000,9", "2024-03-01 11:00:00,BTCUSDT,long,57000,3"]
+    archive.levels(warehouse.data, "BTCUSDT", "vendor", "2024-03-01", day)
+    archive.levels(warehouse.data, "BTCUSDT", "vendor", "2024-03", month)
+    archive.levels(warehouse.data, "BTCUSDT", "rival", None, ["2024-03-01 10:00:00,BTCUSDT,long,58500,4"])
+    warehouse.load()
+    warehouse.build_untested("--select", "+stg_external__levels")
+    assert warehouse.query(
+        "select provider, hour(pictured_at), side, price, volume from staging.stg_external__levels order by all"
+    ) == [
+        ("rival", 10, "long", 58500, 4),
+        ("vendor", 10, "long", 59000, 1),
+        ("vendor", 10, "short", 61000, 2),
+        ("vendor", 11, "long", 57000, 3),
+    ]

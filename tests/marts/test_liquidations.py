@@ -45,6 +45,25 @@ class Market:
             folder = root / "data/futures/um/daily/metrics" / self.symbol
             archive.write(folder / f"{self.symbol}-metrics-{first:%Y-%m-%d}.csv", lines)
 
+    def write_liquidations(self, root: Path, start: datetime, end: datetime) -> None:
+        """Liquidations recorded on these days, and a vendor's pictures, both within some percent of the price."""
+        for first in archive.steps(start, end, 24 * 60):
+            of = f"{first:%Y-%m-%d}"
+            orders, levels = [], []
+            for time in filter(self.candles.__contains__, archive.steps(first, first + timedelta(days=1), 25)):
+                for side, sign in (("long", -1), ("short", 1)):
+                    prices = [
+                        (self.candles[time].close * (1 + sign * Decimal(part) / 1000)).quantize(Decimal("0.1"))
+                        for part in (archive.noise(side, of, time.minute) % 30, *range(1, 40, 3))
+                    ]
+                    orders.append(archive.liquidation(time + timedelta(seconds=90), side, prices[0], Decimal(1)))
+                    levels += [
+                        f"{time:%Y-%m-%d %H:%M:%S},{self.symbol},{side},{price},{1 + 20 * (number == time.hour % 13)}"
+                        for number, price in enumerate(prices[1:])
+                    ]
+            archive.liquidations(root, self.symbol, of, orders)
+            archive.levels(root, self.symbol, "vendor", of, levels)
+
     def write_klines(self, root: Path, first: datetime, kind: str, candles: list[reference.Candle]) -> None:
         """A day's candles of one kind; no file for none."""
         if not candles:
@@ -168,6 +187,9 @@ def test_days_in_any_order_give_the_same_liquidation_marts(warehouse: Warehouse)
     for numbers in ((1, 3), (4,), (0,), (2,)):
         for number in numbers:
             market.write(warehouse.data, start + timedelta(days=number), start + timedelta(days=number + 1))
+            # Some of them before the days that their maps are made of, some after.
+            other = start + timedelta(days=4 - number)
+            market.write_liquidations(warehouse.data, other, other + timedelta(days=1))
         if numbers == (0,):
             young.write(warehouse.data, start + timedelta(days=2), start + timedelta(days=4))
         warehouse.load()
@@ -177,7 +199,13 @@ def test_days_in_any_order_give_the_same_liquidation_marts(warehouse: Warehouse)
     fresh.load()
     fresh.build_untested("--select", "+path:models/marts/liquidations")
     expected, found = fresh.marts(), warehouse.marts()
-    for name in ("liquidation_levels", "liquidation_map", "liquidation_heatmap"):
+    for name in (
+        "liquidation_levels",
+        "liquidation_map",
+        "liquidation_heatmap",
+        "liquidation_backtest",
+        "liquidation_backtest_elsewhere",
+    ):
         assert expected[name]
         assert found[name] == expected[name], name
     assert_agrees(warehouse, market)

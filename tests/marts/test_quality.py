@@ -370,7 +370,12 @@ def test_each_fault_is_found_by_its_check(warehouse: Warehouse) -> None:
     archive.klines(data, "CCCUSDT", "2024-03-02", shift=Decimal(500))
     archive.klines(data, "DDDUSDT", "2024-03-31", keep=without_hours(1))
     archive.klines(data, "EEEUSDT", "2024-03-01")
-    warehouse.load()
+    for symbol in ("FFFUSDT", "GGGUSDT"):
+        archive.klines(data, symbol, "2024-03-01")
+        archive.metrics(data, symbol, "2024-03-01")
+    archive.klines(data, "FFFUSDT", "2024-03-01", kind="markPriceKlines", shift=Decimal(-20))
+    archive.write(data / "HHHUSDT-metrics-2024-03-01.csv", ["<html>no such file</html>"])
+    warehouse.load(expect=1)
     # What landing refuses can still get into a table some other way.
     with duckdb.connect(str(warehouse.path)) as connection:
         of = "where symbol = 'EEEUSDT' and open_time = '2024-03-01"
@@ -379,6 +384,27 @@ def test_each_fault_is_found_by_its_check(warehouse: Warehouse) -> None:
         connection.execute(f"update raw.binance_klines set taker_buy_volume = volume + 1 {of} 03:00'")
         connection.execute(f"update raw.binance_klines set close_time = open_time - interval '1 hour' {of} 04:00'")
         connection.execute(f"delete from raw.binance_klines {of} 05:00'")
+        connection.execute(f"update raw.binance_klines set quote_volume = quote_volume * 10 {of} 06:00'")
+        # A price that rises all day, open and close swapped.
+        connection.execute(
+            """
+            update raw.binance_klines
+            set
+                open = 100.02 + epoch(open_time) // 300 % 288 / 100, close = 100 + epoch(open_time) // 300 % 288 / 100,
+                high = 104, low = 99, quote_volume = volume * 101
+            where symbol = 'GGGUSDT'
+            """
+        )
+        of = "where symbol = 'FFFUSDT' and create_time = '2024-03-01"
+        connection.execute(
+            "update raw.binance_metrics set sum_open_interest = sum_open_interest * 10, "
+            f"sum_open_interest_value = sum_open_interest_value * 10 {of} 07:00'"
+        )
+        of = "where symbol = 'GGGUSDT' and create_time"
+        connection.execute(
+            "update raw.binance_metrics set sum_open_interest_value = sum_open_interest * 140 "
+            f"{of} between '2024-03-01 07:00' and '2024-03-01 08:00'"
+        )
     warehouse.build_untested()
     found = warehouse.query(
         "select symbol, check_name, value, status from marts.quality_checks where status != 'pass' order by all"
@@ -395,8 +421,25 @@ def test_each_fault_is_found_by_its_check(warehouse: Warehouse) -> None:
         ("EEEUSDT", "missing", 1, "warn"),
         ("EEEUSDT", "order_of_times", 1, "fail"),
         ("EEEUSDT", "prices_not_positive", 1, "fail"),
+        # the one whose high is below its low, too
+        ("EEEUSDT", "quote_volume", 2, "warn"),
         ("EEEUSDT", "taker_volume", 1, "fail"),
+        ("FFFUSDT", "jumps", found[13][2], "warn"),
+        ("FFFUSDT", "mark_against_last", 288, "warn"),
+        ("FFFUSDT", "open_interest_spikes", found[15][2], "fail"),
+        ("GGGUSDT", "opens_follow_closes", found[16][2], "warn"),
+        ("GGGUSDT", "snapshot_prices", 1, "warn"),
+        ("HHHUSDT", "refused_files", 1, "warn"),
     ]
+    details = dict(
+        warehouse.query("select check_name || ' ' || symbol, detail from marts.quality_checks where status != 'pass'")
+    )
+    # Readers look for the place.
+    assert "2024-03-01 00:00:00" in details["snapshot_prices GGGUSDT"]
+    assert "2024-03-01 00:00:00" in details["mark_against_last FFFUSDT"]
+    for check in ("open_interest_spikes FFFUSDT", "jumps FFFUSDT", "opens_follow_closes GGGUSDT"):
+        assert details[check].endswith(", on 2024-03-01")
+    assert details["refused_files HHHUSDT"].endswith("2024-03-01")
 
 
 @pytest.mark.skipif(not RECORDS.is_dir(), reason="no market records at ../shared/data")

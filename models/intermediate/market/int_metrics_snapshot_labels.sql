@@ -43,6 +43,8 @@ labels as (
         last_time,
         votes_instant,
         votes_start,
+        votes_neither,
+        prices_far_off,
         measured_label,
         case
             when origin = 'rest' then 'instant'

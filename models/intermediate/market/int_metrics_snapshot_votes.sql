@@ -34,7 +34,8 @@ comparisons as (
     select
         files.file_id,
         abs(candles.close - candles.open) as candle_move,
-        candles.open * {{ var('snapshot_label_least_move') }} as least_move,
+        abs(candles.close - candles.open) >= candles.open * {{ var('snapshot_label_least_move') }} as candle_moved,
+        candles.open * {{ var('mark_price_tolerance') }} as far_off,
         abs(
             cast(metrics.sum_open_interest_value as double) / cast(metrics.sum_open_interest as double) - candles.open
         ) as distance_to_open,
@@ -58,10 +59,14 @@ votes as (
 
     select
         file_id,
-        count(*) filter (where distance_to_open < distance_to_close) as votes_instant,
-        count(*) filter (where distance_to_open > distance_to_close) as votes_start
+        count(*) filter (where candle_moved and distance_to_open < distance_to_close) as votes_instant,
+        count(*) filter (where candle_moved and distance_to_open > distance_to_close) as votes_start,
+        -- Between open and close nothing is farther from both than half of what lies between them.
+        count(*) filter (
+            where candle_moved and least(distance_to_open, distance_to_close) > candle_move / 2
+        ) as votes_neither,
+        count(*) filter (where least(distance_to_open, distance_to_close) > far_off) as prices_far_off
     from comparisons
-    where candle_move >= least_move
     group by file_id
 
 ),
@@ -78,7 +83,9 @@ counted as (
         files.first_time,
         files.last_time,
         coalesce(votes.votes_instant, 0) as votes_instant,
-        coalesce(votes.votes_start, 0) as votes_start
+        coalesce(votes.votes_start, 0) as votes_start,
+        coalesce(votes.votes_neither, 0) as votes_neither,
+        coalesce(votes.prices_far_off, 0) as prices_far_off
     from files
     left join votes
         on files.file_id = votes.file_id

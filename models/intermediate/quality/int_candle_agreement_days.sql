@@ -19,8 +19,10 @@ klines as (
             klines.symbol = rebuild_plan.symbol
             and klines.open_time >= {{ candle_start('rebuild_plan.rebuild_from', 1440) }}
     where
-        klines.kline_type = 'last'
-        and klines.interval in ('1m', '5m')
+        (
+            (klines.kline_type = 'last' and klines.interval in ('1m', '5m'))
+            or (klines.kline_type = 'mark' and klines.interval = '5m')
+        )
         and klines.open_time >= {{ candle_start(rebuild_floor(), 1440) }}
 
 ),
@@ -38,7 +40,24 @@ five_minutes as (
         close,
         volume
     from klines
-    where interval = '5m'
+    where interval = '5m' and kline_type = 'last'
+
+),
+
+marks as (
+
+    select
+        'mark_5m' as source,
+        market,
+        symbol,
+        candle_open_time,
+        cast(null as decimal(18, 8)) as open,
+        cast(null as decimal(18, 8)) as high,
+        cast(null as decimal(18, 8)) as low,
+        close,
+        cast(null as decimal(38, 8)) as volume
+    from klines
+    where kline_type = 'mark'
 
 ),
 
@@ -114,6 +133,8 @@ all_candles as (
     select * from five_minutes
     union all
     select * from trades
+    union all
+    select * from marks
 
 ),
 
@@ -140,6 +161,8 @@ pairs as (
             and one.symbol = other.symbol
             and one.candle_open_time = other.candle_open_time
             and one.source < other.source
+    -- trades make candles, and these are what mark prices are compared with
+    where not (one.source = 'mark_5m' and other.source = 'trades')
 
 ),
 
@@ -147,7 +170,13 @@ judged as (
 
     select
         *,
-        price_difference > {{ var('candle_agreement_tolerance') }} * abs(close) as price_differs,
+        price_difference
+        > case
+            when comparison in ('klines_1m_against_mark_5m', 'klines_5m_against_mark_5m')
+                then {{ var('mark_price_tolerance') }}
+            else {{ var('candle_agreement_tolerance') }}
+        end
+        * abs(close) as price_differs,
         abs(volume - other_volume)
         > {{ var('candle_agreement_tolerance') }} * greatest(volume, other_volume) as volume_differs
     from pairs

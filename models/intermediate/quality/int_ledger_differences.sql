@@ -5,8 +5,9 @@
     source('raw_binance', 'binance_funding_rates'),
     source('raw_binance', 'binance_liquidations'),
     source('raw_kraken', 'kraken_ohlcvt'),
+    source('raw_external', 'external_levels'),
 ] -%}
-{%- set datasets = ['klines', 'aggTrades', 'metrics', 'fundingRate', 'liquidations', 'ohlcvt'] -%}
+{%- set datasets = ['klines', 'aggTrades', 'metrics', 'fundingRate', 'liquidations', 'ohlcvt', 'levels'] -%}
 with
 
 files as (

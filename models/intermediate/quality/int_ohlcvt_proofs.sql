@@ -15,6 +15,10 @@ candles as (
         ohlcvt.interval_minutes,
         ohlcvt.open_time,
         ohlcvt.open_time + ohlcvt.interval_minutes * interval '1 minute' as close_time,
+        ohlcvt.open,
+        ohlcvt.high,
+        ohlcvt.low,
+        ohlcvt.close,
         ohlcvt.trade_count
     from {{ ref('stg_kraken__ohlcvt') }} as ohlcvt
     inner join rebuild_plan
@@ -94,7 +98,14 @@ counted as (
         longer.close_time as window_end,
         longer.interval_minutes as seen_in_minutes,
         longer.trade_count,
-        coalesce(sum(finer.trade_count), 0) as finer_trade_count
+        coalesce(sum(finer.trade_count), 0) as finer_trade_count,
+        abs(longer.close) as price,
+        greatest(
+            abs(longer.open - min_by(finer.open, finer.open_time)),
+            abs(longer.high - max(finer.high)),
+            abs(longer.low - min(finer.low)),
+            abs(longer.close - max_by(finer.close, finer.open_time))
+        ) as price_difference
     from candles as longer
     inner join intervals
         on
@@ -106,7 +117,17 @@ counted as (
             intervals.symbol = finer.symbol
             and intervals.interval_minutes = finer.interval_minutes
             and {{ step_start('finer.open_time', 'longer.interval_minutes * 60') }} = longer.open_time
-    group by all
+    group by
+        intervals.symbol,
+        intervals.interval,
+        longer.open_time,
+        longer.close_time,
+        longer.interval_minutes,
+        longer.trade_count,
+        longer.open,
+        longer.high,
+        longer.low,
+        longer.close
 
 ),
 
@@ -157,6 +178,23 @@ surplus as (
 
 ),
 
+-- All trades are there on both sides, so the prices must be the same.
+other_prices as (
+
+    select
+        symbol,
+        interval,
+        window_start,
+        window_end,
+        seen_in_minutes,
+        'other prices' as proves
+    from counted
+    where
+        finer_trade_count = trade_count
+        and price_difference > {{ var('candle_agreement_tolerance') }} * price
+
+),
+
 proofs as (
 
     select * from from_finer
@@ -164,6 +202,8 @@ proofs as (
     select * from from_longer
     union all
     select * from surplus
+    union all
+    select * from other_prices
 
 )
 

@@ -30,7 +30,10 @@ klines as (
         low,
         close,
         volume,
+        quote_volume,
+        trade_count,
         taker_buy_volume,
+        taker_buy_quote_volume,
         close_time,
         file_id
     from {{ ref('stg_binance__klines') }}
@@ -52,7 +55,10 @@ ohlcvt as (
         low,
         close,
         volume,
+        cast(null as decimal(38, 8)) as quote_volume,
+        trade_count,
         cast(null as decimal(38, 8)) as taker_buy_volume,
+        cast(null as decimal(38, 8)) as taker_buy_quote_volume,
         cast(null as timestamp) as close_time,
         file_id
     from {{ ref('stg_kraken__ohlcvt') }}
@@ -60,7 +66,7 @@ ohlcvt as (
 
 ),
 
--- An open interest of zero, or none, is a snapshot that is missing.
+-- An open interest of zero, or none, is a snapshot that is missing. What it opens and closes with is the open interest.
 snapshots as (
 
     select
@@ -70,12 +76,15 @@ snapshots as (
         symbol,
         '5m' as interval,
         {{ candle_start('snapshot_at') }} as row_time,
-        cast(null as decimal(18, 8)) as open,
+        open_interest as open,
         cast(null as decimal(18, 8)) as high,
         cast(null as decimal(18, 8)) as low,
-        cast(null as decimal(18, 8)) as close,
+        open_interest as close,
         cast(null as decimal(38, 8)) as volume,
+        cast(null as decimal(38, 8)) as quote_volume,
+        cast(null as bigint) as trade_count,
         cast(null as decimal(38, 8)) as taker_buy_volume,
+        cast(null as decimal(38, 8)) as taker_buy_quote_volume,
         cast(null as timestamp) as close_time,
         file_id
     from {{ ref('stg_binance__metrics') }}
@@ -124,7 +133,9 @@ numbered as (
         *,
         {{ step_number('row_time', 'step_seconds') }} - row_number() over rows_of_the_day as run,
         lag(close) over rows_of_the_day as previous_close,
-        lag(row_time) over rows_of_the_day as previous_row_time
+        lag(row_time) over rows_of_the_day as previous_row_time,
+        lead(open) over rows_of_the_day as next_open,
+        lead(row_time) over rows_of_the_day as next_row_time
     from steps
     window
         rows_of_the_day as (
@@ -152,7 +163,35 @@ judged as (
                         8
                     )
         end as jump,
-        case when low > 0 then round(cast(high as double) / cast(low as double) - 1, 8) end as price_range
+        case when low > 0 then round(cast(high as double) / cast(low as double) - 1, 8) end as price_range,
+        -- The nearer of two neighbours between which a snapshot stands out to one side.
+        case
+            when
+                dataset = 'metrics'
+                and {{ seconds_between('previous_row_time', 'next_row_time') }} = 2 * step_seconds
+                then
+                    round(
+                        greatest(
+                            cast(open as double) / cast(greatest(previous_close, next_open) as double),
+                            cast(least(previous_close, next_open) as double) / cast(open as double),
+                            1
+                        ) - 1,
+                        8
+                    )
+        end as spike,
+        -- What was paid lies between the lowest and the highest price; COIN-M writes contracts and coins there.
+        dataset = 'klines'
+        and kline_type = 'last'
+        and market != 'cm'
+        and cast(quote_volume as double) not between
+        cast(low as double) * cast(volume as double) * (1 - {{ var('candle_agreement_tolerance') }})
+        and cast(high as double) * cast(volume as double) * (1 + {{ var('candle_agreement_tolerance') }})
+            as is_quote_volume_wrong,
+        -- Where hardly anybody trades, prices jump between bid and ask, within candles as between them.
+        dataset = 'klines'
+        and kline_type = 'last'
+        and trade_count >= {{ var('lively_candle_trades') }}
+        and {{ seconds_between('previous_row_time', 'row_time') }} = step_seconds as is_lively
     from numbered
 
 ),
@@ -176,12 +215,26 @@ runs as (
             where kline_type in ('last', 'mark') and least(open, high, low, close) <= 0
         ) as prices_not_positive,
         count(*) filter (where high < greatest(open, close, low) or low > least(open, close)) as high_low_wrong,
-        count(*) filter (where taker_buy_volume > volume) as taker_above_volume,
+        count(*) filter (
+            where taker_buy_volume > volume or taker_buy_quote_volume > quote_volume
+        ) as taker_above_volume,
+        count(*) filter (where is_quote_volume_wrong) as quote_volume_wrong,
         count(*) filter (
             where close_time <= row_time or close_time >= {{ candle_end('row_time', 'interval') }}
         ) as close_time_wrong,
         cast(max(jump) as decimal(38, 8)) as largest_jump,
-        cast(max(price_range) as decimal(38, 8)) as largest_range
+        cast(max(price_range) as decimal(38, 8)) as largest_range,
+        cast(max(spike) as decimal(38, 8)) as largest_spike,
+        -- Sums of decimals: the order in which they are added plays no part.
+        case
+            when count(*) filter (where is_lively) >= 100 and sum(abs(close - open)) filter (where is_lively) > 0
+                then
+                    cast(round(
+                        cast(sum(abs(open - previous_close)) filter (where is_lively) as double)
+                        / cast(sum(abs(close - open)) filter (where is_lively) as double),
+                        8
+                    ) as decimal(38, 8))
+        end as opens_apart
     from judged
     group by dataset, market, kline_type, symbol, interval, day, run
 

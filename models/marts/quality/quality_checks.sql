@@ -78,9 +78,15 @@ ledger as (
 
 ),
 
-files as (
+all_files as (
 
     select * from {{ source('ops', 'ingestion_files') }}
+
+),
+
+files as (
+
+    select * from all_files
     where status = 'loaded'
 
 ),
@@ -236,6 +242,7 @@ order_of_times as (
     'prices_not_positive': ('prices_not_positive', "candles with a price of zero or less"),
     'high_low': ('high_low_wrong', "candles whose high and low do not enclose open and close"),
     'taker_volume': ('taker_above_volume', "candles in which takers bought more than was traded"),
+    'quote_volume': ('quote_volume_wrong', "candles whose quote volume ÷ volume lies outside their prices"),
 } -%}
 {% for name, (fault, words) in candle_faults.items() -%}
 {{ name }} as (
@@ -248,7 +255,7 @@ order_of_times as (
         '{{ words }}, the first on '
         || cast(cast(min(day) filter (where {{ fault }} > 0) as date) as varchar) as finding
     from runs
-    where dataset in ({{ "'klines'" if name == 'taker_volume' else "'klines', 'ohlcvt'" }})
+    where dataset in ({{ "'klines'" if name in ['taker_volume', 'quote_volume'] else "'klines', 'ohlcvt'" }})
     group by dataset, symbol
 
 ),
@@ -265,7 +272,7 @@ run_starts as (
         lag(last_close) over neighbours as previous_close,
         lag({{ candle_end('run_end', 'interval') }}) over neighbours as previous_end
     from runs
-    where kline_type in ('last', 'mark')
+    where kline_type in ('last', 'mark', '')
     window neighbours as (partition by dataset, market, kline_type, symbol, interval order by run_start)
 
 ),
@@ -297,7 +304,7 @@ all_jumps as (
         largest_jump as jump
     from runs
     where
-        kline_type in ('last', 'mark')
+        kline_type in ('last', 'mark', '')
         and largest_jump is not null
 
 ),
@@ -318,7 +325,10 @@ jumps as (
         dataset,
         symbol,
         max(jump) as value,
-        'largest share between an open and the close before it, on '
+        case dataset
+            when 'metrics' then 'largest share between two snapshots'
+            else 'largest share between an open and the close before it'
+        end || ', on '
         || cast(min(day) filter (where jump = largest_jump) as varchar) as finding
     from largest_jumps
     group by dataset, symbol
@@ -352,6 +362,35 @@ candle_range as (
 
 ),
 
+{% for name, measure, dataset, words in [
+    ('opens_follow_closes', 'opens_apart', 'klines', 'opens lie from the closes before them ÷ closes from their opens'),
+    ('open_interest_spikes', 'largest_spike', 'metrics', 'largest share by which a snapshot stands out'),
+] -%}
+largest_{{ name }} as (
+
+    select
+        *,
+        max({{ measure }}) over (partition by symbol) as largest_of_all
+    from runs
+    where dataset = '{{ dataset }}'
+
+),
+
+{{ name }} as (
+
+    select
+        '{{ name }}' as check_name,
+        dataset,
+        symbol,
+        coalesce(max({{ measure }}), 0) as value,
+        '{{ words }}, on '
+        || cast(cast(min(day) filter (where {{ measure }} = largest_of_all) as date) as varchar) as finding
+    from largest_{{ name }}
+    group by dataset, symbol
+
+),
+
+{% endfor -%}
 open_interest_blank as (
 
     select
@@ -411,6 +450,21 @@ klines_1m_against_5m as (
 
 ),
 
+mark_against_last as (
+
+    select
+        'mark_against_last' as check_name,
+        'klines' as dataset,
+        symbol,
+        sum(prices_differ) as value,
+        'of ' || cast(sum(compared) as varchar) || ' mark prices lie far from the traded one'
+        || coalesce(', the first at ' || cast(min(first_difference_at) as varchar), '') as finding
+    from agreement
+    where comparison in ('klines_1m_against_mark_5m', 'klines_5m_against_mark_5m')
+    group by symbol
+
+),
+
 ledger_against_rows as (
 
     select
@@ -438,10 +492,33 @@ rejected_rows as (
 
 ),
 
+-- A symbol all of whose files were refused has no other row anywhere.
+refused_files as (
+
+    select
+        'refused_files' as check_name,
+        dataset,
+        coalesce(symbol, '') as symbol,
+        count(*) filter (where status = 'failed') as value,
+        'files could not be landed, the first is of '
+        || cast(cast(min(period_start) filter (where status = 'failed') as date) as varchar) as finding
+    from all_files
+    where
+        dataset is not null
+        and status in ('loaded', 'failed')
+    group by dataset, coalesce(symbol, '')
+
+),
+
 label_votes as (
 
     select
         *,
+        prices_far_off > 0
+        or (
+            votes_instant + votes_start >= {{ var('snapshot_label_least_votes') }}
+            and votes_neither > (1 - {{ var('snapshot_label_least_share') }}) * (votes_instant + votes_start)
+        ) as fits_no_candle,
         origin != 'rest'
         and measured_label is null
         and votes_instant + votes_start >= {{ var('snapshot_label_least_votes') }} as is_divided
@@ -458,7 +535,23 @@ snapshot_labels as (
         count(*) filter (where is_divided) as value,
         'files whose rows disagree; ' || cast(count(*) as varchar) || ' files, measured or documented '
         || cast(count(*) filter (where decided_by in ('measured', 'documented')) as varchar)
-        || ', assumed ' || cast(count(*) filter (where decided_by = 'assumed') as varchar) as finding
+        || ', assumed ' || cast(count(*) filter (where decided_by = 'assumed') as varchar)
+        || coalesce('; the first begins at ' || cast(min(first_time) filter (where is_divided) as varchar), '')
+            as finding
+    from label_votes
+    group by symbol
+
+),
+
+snapshot_prices as (
+
+    select
+        'snapshot_prices' as check_name,
+        'metrics' as dataset,
+        symbol,
+        count(*) filter (where fits_no_candle) as value,
+        'files whose snapshots fit no candle, the first begins at '
+        || cast(min(first_time) filter (where fits_no_candle) as varchar) as finding
     from label_votes
     group by symbol
 
@@ -551,14 +644,14 @@ coarse_against_fine as (
         'ohlcvt' as dataset,
         extents.symbol,
         count(proofs.symbol) as value,
-        'candles that count fewer trades than the finer ones within them, the first at '
+        'candles that the finer ones within them contradict, the first at '
         || cast(min(proofs.window_start) as varchar) as finding
     from extents
     left join proofs
         on
             extents.symbol = proofs.symbol
             and extents.interval = proofs.interval
-            and proofs.proves = 'surplus'
+            and proofs.proves in ('surplus', 'other prices')
     where extents.dataset = 'ohlcvt'
     group by extents.symbol
     having count(distinct extents.interval) > 1
@@ -569,9 +662,11 @@ measured as (
 
     {%- for check in [
         'duplicates', 'monthly_against_daily', 'missing', 'clock_change_days', 'order_of_times', 'prices_not_positive',
-        'high_low', 'taker_volume', 'jumps', 'candle_range', 'open_interest_blank', 'klines_against_trades_volume',
-        'klines_against_trades_price', 'klines_1m_against_5m', 'ledger_against_rows', 'rejected_rows', 'snapshot_labels',
-        'freshness', 'candles_that_tell_nothing', 'share_explained', 'coarse_against_fine',
+        'high_low', 'taker_volume', 'quote_volume', 'jumps', 'candle_range', 'opens_follow_closes',
+        'open_interest_spikes', 'open_interest_blank', 'klines_against_trades_volume', 'klines_against_trades_price',
+        'klines_1m_against_5m', 'mark_against_last', 'ledger_against_rows', 'refused_files', 'rejected_rows',
+        'snapshot_labels', 'snapshot_prices', 'freshness', 'candles_that_tell_nothing', 'share_explained',
+        'coarse_against_fine',
     ] %}
 
     select

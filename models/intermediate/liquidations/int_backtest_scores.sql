@@ -1,0 +1,226 @@
+with
+
+tolerances as (
+
+    {% for tolerance in var('liquidation_backtest_tolerances') %}
+    select cast({{ tolerance }} as decimal(9, 6)) as tolerance{{ '\n\n    union all\n' if not loop.last }}
+    {% endfor %}
+
+),
+
+pictures as (
+
+    select * from {{ ref('int_backtest_pictures') }}
+
+),
+
+-- An event is judged by a provider's map that stood before it; without one it is not judged at all. A map that has no
+-- level near it, or none on its side, is a map that missed it.
+judged as (
+
+    select
+        pictures.provider,
+        questions.symbol,
+        questions.side,
+        questions.event_number,
+        questions.horizon,
+        questions.lag_days,
+        questions.asked_at,
+        questions.relative_event_price
+    from {{ ref('int_backtest_questions') }} as questions
+    inner join pictures as standing_pictures
+        on
+            questions.symbol = standing_pictures.symbol
+            and questions.standing_at = standing_pictures.asked_at
+    inner join pictures
+        on
+            questions.symbol = pictures.symbol
+            and questions.asked_at = pictures.asked_at
+            and standing_pictures.provider = pictures.provider
+
+),
+
+-- A large level holds at least so many times what the mean bin holds, among the bins of its side in reach of the price.
+-- Distances are relative to the price of each map.
+bins as (
+
+    select
+        bins.provider,
+        bins.symbol,
+        bins.asked_at,
+        bins.side,
+        cast(bins.price_bin as double) / cast(pictures.price as double) as relative_price,
+        cast(bins.volume as double) as volume,
+        cast(sum(bins.volume) over map_side as double) / count(*) over map_side as mean_volume
+    from {{ ref('int_backtest_bins') }} as bins
+    inner join pictures
+        on
+            bins.provider = pictures.provider
+            and bins.symbol = pictures.symbol
+            and bins.asked_at = pictures.asked_at
+    window map_side as (partition by bins.provider, bins.symbol, bins.asked_at, bins.side)
+
+),
+
+large as (
+
+    select
+        provider,
+        symbol,
+        asked_at,
+        side,
+        relative_price
+    from bins
+    where volume >= mean_volume * {{ var('liquidation_backtest_large') }}
+
+),
+
+nearest as (
+
+    select
+        judged.provider,
+        judged.symbol,
+        judged.side,
+        judged.event_number,
+        judged.horizon,
+        judged.lag_days,
+        judged.asked_at,
+        min(abs(large.relative_price - judged.relative_event_price)) as distance
+    from judged
+    left join large
+        on
+            judged.provider = large.provider
+            and judged.symbol = large.symbol
+            and judged.side = large.side
+            and judged.asked_at = large.asked_at
+    group by
+        judged.provider,
+        judged.symbol,
+        judged.side,
+        judged.event_number,
+        judged.horizon,
+        judged.lag_days,
+        judged.asked_at
+
+),
+
+hits as (
+
+    select
+        nearest.provider,
+        nearest.symbol,
+        nearest.side,
+        nearest.horizon,
+        nearest.lag_days,
+        nearest.asked_at,
+        tolerances.tolerance,
+        case when nearest.distance <= tolerances.tolerance then 1 else 0 end as is_hit
+    from nearest
+    cross join tolerances
+
+),
+
+-- Share of the side's price range, from the price to the reach, that lies within the tolerance of a large level: the
+-- union of the intervals, each counted from where the ones before it end.
+intervals as (
+
+    select
+        large.provider,
+        large.symbol,
+        large.asked_at,
+        large.side,
+        tolerances.tolerance,
+        case large.side when 'long' then 1 - {{ var('liquidation_backtest_reach') }} else 1 end as range_low,
+        case large.side when 'long' then 1 else 1 + {{ var('liquidation_backtest_reach') }} end as range_high,
+        large.relative_price - tolerances.tolerance as interval_low,
+        large.relative_price + tolerances.tolerance as interval_high
+    from large
+    cross join tolerances
+
+),
+
+covered as (
+
+    select
+        *,
+        greatest(
+            interval_low,
+            range_low,
+            coalesce(
+                max(interval_high) over (
+                    partition by provider, symbol, asked_at, side, tolerance
+                    order by interval_low, interval_high
+                    rows between unbounded preceding and 1 preceding
+                ), range_low
+            )
+        ) as covered_from
+    from intervals
+
+),
+
+coverage as (
+
+    select
+        provider,
+        symbol,
+        asked_at,
+        side,
+        tolerance,
+        sum(
+            cast(greatest(least(interval_high, range_high) - covered_from, 0) as decimal(18, 12))
+        ) / {{ var('liquidation_backtest_reach') }} as coverage_share
+    from covered
+    group by provider, symbol, asked_at, side, tolerance
+
+),
+
+counted as (
+
+    select
+        hits.provider,
+        hits.symbol,
+        hits.side,
+        hits.horizon,
+        hits.tolerance,
+        sum(case when hits.lag_days = 0 then 1 else 0 end) as events,
+        sum(case when hits.lag_days = 0 then hits.is_hit else 0 end) as hit_count,
+        sum(
+            case when hits.lag_days = 0 then cast(coalesce(coverage.coverage_share, 0) as decimal(18, 12)) else 0 end
+        ) as coverage_sum,
+        sum(case when hits.lag_days > 0 then 1 else 0 end) as null_count,
+        sum(case when hits.lag_days > 0 then hits.is_hit else 0 end) as null_hit_count
+    from hits
+    left join coverage
+        on
+            hits.provider = coverage.provider
+            and hits.symbol = coverage.symbol
+            and hits.side = coverage.side
+            and hits.asked_at = coverage.asked_at
+            and hits.tolerance = coverage.tolerance
+    group by hits.provider, hits.symbol, hits.side, hits.horizon, hits.tolerance
+
+),
+
+scores as (
+
+    select
+        provider,
+        symbol,
+        side,
+        horizon,
+        tolerance,
+        cast(events as bigint) as events,
+        cast(cast(hit_count as double) / cast(events as double) as decimal(18, 12)) as hit_rate,
+        cast(cast(coverage_sum as double) / cast(events as double) as decimal(18, 12)) as coverage_share,
+        cast(
+            cast(null_hit_count as double) / cast(nullif(null_count, 0) as double) as decimal(18, 12)
+        ) as null_hit_rate,
+        cast(
+            (cast(hit_count as double) / cast(events as double))
+            / (cast(nullif(null_hit_count, 0) as double) / cast(nullif(null_count, 0) as double)) as decimal(18, 6)
+        ) as lift
+    from counted
+
+)
+
+select * from scores

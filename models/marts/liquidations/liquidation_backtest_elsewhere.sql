@@ -1,0 +1,27 @@
+with
+
+scores as (
+
+    select * from {{ ref('int_backtest_scores') }}
+
+),
+
+backtest as (
+
+    select
+        provider,
+        symbol,
+        side,
+        horizon,
+        tolerance,
+        events,
+        hit_rate,
+        coverage_share,
+        null_hit_rate,
+        lift
+    from scores
+    where provider != {{ own_levels() }}
+
+)
+
+select * from backtest

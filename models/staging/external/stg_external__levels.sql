@@ -1,0 +1,35 @@
+with
+
+-- The key ends with the time: of a picture that two files have, all rows come from the better one.
+source as (
+
+    {{ one_row_per_key(
+        source('raw_external', 'external_levels'),
+        ['market', 'provider', 'symbol', 'time']
+    ) }}
+
+),
+
+renamed as (
+
+    select
+        -- ids
+        market,
+        provider,
+        symbol,
+        side,
+
+        -- numbers
+        price,
+        volume,
+
+        -- times
+        time as pictured_at,
+
+        -- origin
+        file_id
+    from source
+
+)
+
+select * from renamed
