@@ -37,13 +37,18 @@ class Doubt(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Landed:
-    """What a file brought. `ranges` are (symbol, first, last) of its rows, both inclusive, UTC."""
+    """What a file brought. `ranges` are (symbol, first, last) of its rows, both inclusive, UTC.
+
+    `first_id` and `last_id` are the least and the greatest number of its rows, for datasets that number them.
+    """
 
     rows_read: int
     rows_loaded: int
     rows_duplicate: int
     rows_rejected: int
     ranges: tuple[tuple[str | None, datetime, datetime], ...]
+    first_id: int | None = None
+    last_id: int | None = None
 
     def __post_init__(self) -> None:
         assert self.rows_read == self.rows_loaded + self.rows_duplicate + self.rows_rejected, self
@@ -159,7 +164,7 @@ def _checked(
     dense = layout.dense_key
     key = ", ".join(map(quote, layout.key))
     distinct = "0" if dense else f"count(distinct ({key}))"
-    low, high = (f"min({dense})", f"max({dense})") if dense else ("0", "0")
+    low, high = (f"min({dense})", f"max({dense})") if dense else ("null", "null")
     found = connection.execute(
         f"""
         select
@@ -187,7 +192,7 @@ def _checked(
         ranges: tuple[tuple[str | None, datetime, datetime], ...] = ((wanted, _time(first), _time(last)),)
         if layout.many_symbols:
             ranges = _ranges(connection, table, layout, file_id)
-        landed[file_id] = Landed(rows, rows, 0, 0, ranges)
+        landed[file_id] = Landed(rows, rows, 0, 0, ranges, id_low, id_high)
     if len(landed) != len(files):
         raise Doubt
     return landed
@@ -248,7 +253,18 @@ def land_carefully(
         raise FileRejected(_too_many(connection, file_id, read, rejected))
     if loaded == 0:
         raise FileRejected("holds no rows: download it again")
-    return Landed(read, loaded, duplicate, rejected, _ranges(connection, table, manner.layout, file_id))
+    ranges = _ranges(connection, table, manner.layout, file_id)
+    number = manner.layout.dense_key
+    first_id, last_id = _ends(connection, table, number, file_id) if number else (None, None)
+    return Landed(read, loaded, duplicate, rejected, ranges, first_id, last_id)
+
+
+def _ends(connection: duckdb.DuckDBPyConnection, table: Table, number: str, file_id: int) -> tuple[int, int]:
+    """Least and greatest number of a file's rows, of which there are some."""
+    (ends,) = connection.execute(
+        f"select min({number}), max({number}) from {table.quoted} where file_id = $1", [file_id]
+    ).fetchall()
+    return ends
 
 
 def _find_repeated(
@@ -256,11 +272,9 @@ def _find_repeated(
 ) -> bool:
     """Fills the temporary table `repeated` with the keys that the file has more than once."""
     key = ", ".join(map(quote, layout.key))
-    if dense := layout.dense_key:
-        low, high = connection.execute(
-            f"select min({dense}), max({dense}) from {table.quoted} where file_id = $1", [file_id]
-        ).fetchall()[0]
-        if low is not None and _count_ids(connection, table, dense, file_id, rows, low, high) == rows:
+    if layout.dense_key and rows:
+        low, high = _ends(connection, table, layout.dense_key, file_id)
+        if _count_ids(connection, table, layout.dense_key, file_id, rows, low, high) == rows:
             return False
     connection.execute(
         f"""

@@ -123,6 +123,10 @@ def write_entries(connection: duckdb.DuckDBPyConnection, job_id: str, entries: S
         },
         "first_time": [min(r[1] for r in entry.landed.ranges) if entry.landed else None for entry in entries],
         "last_time": [max(r[2] for r in entry.landed.ranges) if entry.landed else None for entry in entries],
+        **{
+            name: [getattr(entry.landed, name) if entry.landed else None for entry in entries]
+            for name in ("first_id", "last_id")
+        },
         "error_message": [entry.error_message for entry in entries],
         "started_at": [entry.started_at for entry in entries],
         "finished_at": [now()] * len(entries),

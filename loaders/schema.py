@@ -17,12 +17,25 @@ from loaders.errors import SchemaTooNew, SchemaUnreadable
 
 #: Version of the tables. Raise it when the YAML changes: missing columns are added to older warehouses, and a step of
 #: `_MIGRATIONS` does what cannot be derived.
-VERSION = 2
+VERSION = 3
 
 #: Version → statements that bring an older warehouse there, after missing tables and columns were added.
 _MIGRATIONS: dict[int, tuple[str, ...]] = {
     # The origin is part of what a file is: without one, every file would look new.
     1: ("update ops.ingestion_files set origin = 'archive' where origin is null",),
+    # Staging takes overlapping files of trades apart by these.
+    3: (
+        """
+        update ops.ingestion_files as files
+        set first_id = found.first_id, last_id = found.last_id
+        from (
+            select file_id, min(agg_trade_id) as first_id, max(agg_trade_id) as last_id
+            from raw.binance_agg_trades
+            group by file_id
+        ) as found
+        where files.file_id = found.file_id
+        """,
+    ),
 }
 
 _SCHEMAS = ("raw", "ops")

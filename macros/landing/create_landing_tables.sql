@@ -1,24 +1,33 @@
 {#-
-    Makes the tables of `raw`, `ops` and `state` that are missing, from the columns and types in the sources YAML.
-    Runs at the start of every dbt run, so that a build ends cleanly where nothing, or only some datasets, was landed.
-    The loaders make the same tables from the same YAML.
+    Makes the tables of `raw`, `ops` and `state` that are missing, and their missing columns, from the columns and types
+    in the sources YAML. Runs at the start of every dbt run, so that a build ends cleanly where nothing, or only some
+    datasets, was landed, or where an older version did it. The loaders make the same tables from the same YAML.
 -#}
 {% macro create_landing_tables() %}
     {%- if execute -%}
         {%- set landing = [] -%}
+        {%- set present = {} -%}
+        {%- for row in run_query(
+            "select schema_name || '.' || table_name, list(column_name) from duckdb_columns() "
+            ~ "where database_name = current_database() and not internal group by all"
+        ).rows -%}
+            {%- do present.update({row[0]: row[1]}) -%}
+        {%- endfor -%}
         {%- for source in graph.sources.values() | sort(attribute='unique_id') -%}
             {%- if source.schema not in landing -%}
                 {%- do landing.append(source.schema) -%}
                 {%- do run_query('create schema if not exists ' ~ source.schema) -%}
             {%- endif -%}
+            {%- set table = source.schema ~ '.' ~ source.identifier -%}
             {%- set columns = [] -%}
             {%- for column in source.columns.values() -%}
-                {%- do columns.append(adapter.quote(column.name) ~ ' ' ~ column.data_type) -%}
+                {%- set described = adapter.quote(column.name) ~ ' ' ~ column.data_type -%}
+                {%- do columns.append(described) -%}
+                {%- if table in present and column.name not in present[table] -%}
+                    {%- do run_query('alter table ' ~ table ~ ' add column ' ~ described) -%}
+                {%- endif -%}
             {%- endfor -%}
-            {%- do run_query(
-                'create table if not exists ' ~ source.schema ~ '.' ~ source.identifier
-                ~ ' (' ~ columns | join(', ') ~ ')'
-            ) -%}
+            {%- do run_query('create table if not exists ' ~ table ~ ' (' ~ columns | join(', ') ~ ')') -%}
         {%- endfor -%}
     {%- endif -%}
 {% endmacro %}

@@ -42,6 +42,9 @@ ranked as (
         interval,
         first_time,
         last_time,
+        first_id,
+        last_id,
+        coalesce(last_id - first_id + 1 = rows_loaded, false) as has_all_ids,
         path,
         -- The file's number comes last and decides nothing: files alike up to there have the same content.
         row_number() over (

@@ -177,6 +177,20 @@ class House:
             assert odd == []
         assert (
             self.query(
+                """
+                with counted as (
+                    select file_id, min(agg_trade_id) as low, max(agg_trade_id) as high
+                    from raw.binance_agg_trades
+                    group by file_id
+                )
+                select * from ops.ingestion_files as files left join counted using (file_id)
+                where status = 'loaded' and (first_id, last_id) is distinct from (low, high)
+                """
+            )
+            == []
+        )
+        assert (
+            self.query(
                 "select * from ops.ingestion_files where rows_read <> rows_loaded + rows_duplicate + rows_rejected"
             )
             == []

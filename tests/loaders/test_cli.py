@@ -158,9 +158,13 @@ def test_forget_takes_rows_and_ledger(filled: House) -> None:
 
 
 def test_a_newer_warehouse_is_refused_and_an_older_one_migrated(filled: House) -> None:
+    trades = filled.data / "data/futures/um/daily/aggTrades/BTCUSDT/BTCUSDT-aggTrades-2024-03-07.csv"
+    write(trades, text(archive.trades("2024-03-07")))
     filled.load()
     with duckdb.connect(filled.path) as connection:
         connection.execute("alter table ops.ingestion_files drop column origin")
+        connection.execute("alter table ops.ingestion_files drop column first_id")
+        connection.execute("alter table ops.ingestion_files drop column last_id")
         connection.execute("update ops.schema_version set version = 0")
     write(filled.place("BTCUSDT-5m-2024-03-07.csv"), text(archive.klines("2024-03-07")))
     assert run(filled, "load", "--data-dir", str(filled.data))[0] == 0

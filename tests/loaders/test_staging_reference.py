@@ -126,7 +126,13 @@ def views(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     folder = tmp_path_factory.mktemp("views")
     path = folder / "warehouse.duckdb"
     environment = {**os.environ, "LOADERS_WAREHOUSE": str(path), "DBT_TARGET_PATH": str(folder / "target")}
-    names = ["base_ops__overlapping_files", "stg_binance__klines", "stg_binance__agg_trades"]
+    names = [
+        "base_ops__overlapping_files",
+        "base_ops__superseded_ids",
+        "base_ops__contested_files",
+        "stg_binance__klines",
+        "stg_binance__agg_trades",
+    ]
     dbt = [str(Path(sys.executable).with_name("dbt")), "run", "--quiet", "--select", *names]
     subprocess.run(dbt, cwd=ROOT, env=environment, check=True)
     with duckdb.connect(path, read_only=True) as connection:

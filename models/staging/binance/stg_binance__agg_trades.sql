@@ -2,10 +2,7 @@ with
 
 source as (
 
-    {{ one_row_per_key(
-        source('raw_binance', 'binance_agg_trades'),
-        ['market', 'symbol', 'agg_trade_id']
-    ) }}
+    {{ one_trade_per_id(source('raw_binance', 'binance_agg_trades')) }}
 
 ),
 
