@@ -146,11 +146,29 @@ def prepare(candidate: Candidate, scratch: Path, limits: Limits) -> Prepared:
         after = path.stat()
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             raise FileChanged
+        _compare(path, sha256)
         return _judge(candidate, scan, sha256, after, text, packed)
     except BaseException:
         if packed:
             text.unlink(missing_ok=True)
         raise
+
+
+def _compare(path: Path, sha256: str) -> None:
+    """Holds the hash against the `.CHECKSUM` that the archive publishes beside a file, where there is one."""
+    beside = path.with_name(path.name + ".CHECKSUM")
+    try:
+        with beside.open("rb") as file:
+            told = file.read(_TAIL).decode("ascii", "replace").split()
+    except (FileNotFoundError, IsADirectoryError):
+        return
+    if not told or re.fullmatch(r"[0-9a-fA-F]{64}", told[0]) is None:
+        raise FileRejected(f"{beside.name} beside it holds no sha256: download both again, or take that one away")
+    if told[0].lower() != sha256:
+        raise FileRejected(
+            f"is not the file that {beside.name} beside it tells of (sha256 {sha256[:12]}..., not "
+            f"{told[0][:12].lower()}...): download both again"
+        )
 
 
 def peek(candidate: Candidate) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import zipfile
 from collections.abc import Callable
@@ -356,3 +357,16 @@ def test_a_file_that_changes_while_it_is_read_is_refused(house: House, monkeypat
     monkeypatch.setattr(reading._Scan, "take", append)
     report = house.load()
     assert "changed while it was read" in report.failures[0].message
+
+
+def test_the_published_checksum_beside_a_file_counts(house: House) -> None:
+    path = archive.write_zip(house.data / f"{K}.zip", klines())
+    beside = path.with_name(path.name + ".CHECKSUM")
+    for told, message in (("0" * 64, "is not the file that"), ("<html>404</html>", "holds no sha256")):
+        write(beside, f"{told}  {path.name}\n")
+        (failure,) = house.load().failures
+        assert message in failure.message
+        assert house.query("select count(*) from raw.binance_klines") == [(0,)]
+    write(beside, f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n")
+    assert house.load().totals.files_loaded == 1
+    house.consistent()
