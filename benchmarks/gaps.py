@@ -68,7 +68,8 @@ def main() -> int:
     total = int(sys.argv[2]) if len(sys.argv) > 2 else 4_000_000
     rows = min(ROWS, total // 4)
     days = total // rows
-    data, warehouse = folder / "gaps", fresh(folder / "gaps.duckdb")
+    # Takes away the warehouse of an earlier run, too.
+    data, warehouse = fresh(folder / "gaps"), folder / "gaps.duckdb"
     # The day after the first one has no file.
     numbers = [0, *range(2, days + 1)]
     for number in numbers:
