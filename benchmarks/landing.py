@@ -57,8 +57,8 @@ RAW_TRADES = """
 RAW_METRICS = f"market varchar, {', '.join(f'{name} {kind}' for name, kind in METRICS.items())}, file_id bigint"
 
 
-def trades_file(folder: Path, number: int, rows: int = ROWS) -> Path:
-    """A day of trades: ids without a hole, times spread over the day."""
+def trades_file(folder: Path, number: int, rows: int = ROWS, missing: str = "false") -> Path:
+    """A day of trades, spread over it, whose ids have no hole but those of the rows (SQL, of i) that are `missing`."""
     day = FIRST_DAY + timedelta(days=number)
     start = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000)
     target = folder / f"data/futures/um/daily/aggTrades/BTCUSDT/BTCUSDT-aggTrades-{day}.csv"
@@ -75,6 +75,7 @@ def trades_file(folder: Path, number: int, rows: int = ROWS) -> Path:
                     {start} + i * 86400000 // {rows} as transact_time,
                     hash(i + 9) % 2 = 0 as is_buyer_maker
                 from range({rows}) as numbers (i)
+                where not ({missing})
             ) to '{target}' (header true)
         """)
     return target

@@ -152,16 +152,16 @@ def write_archive(target: Path) -> list[Path]:
 
 def _files(instrument: Instrument) -> Iterator[tuple[PurePosixPath, bytes]]:
     symbol = instrument.symbol
-    by_minute = _walk(instrument)
-    minutes, steps = _candles(by_minute, 1), _candles(by_minute, 5)
-    marks = _mark_prices(instrument, steps)
-    metrics = _metric_rows(instrument, steps, marks)
+    by_minute = walk(instrument)
+    minutes, steps = candles(by_minute, 1), candles(by_minute, 5)
+    marks = mark_prices(instrument, steps)
+    metrics = metric_rows(instrument, steps, marks)
 
     for day in DAYS:
-        for interval, candles in (("1m", minutes), ("5m", steps)):
+        for interval, series in (("1m", minutes), ("5m", steps)):
             name = f"{symbol}-{interval}-{day}"
             if name != WITHOUT_FIVE_MINUTES:
-                rows = [_kline_row(instrument, candle, interval) for candle in _of_day(candles, day)]
+                rows = [kline_row(instrument, candle, interval) for candle in of_day(series, day)]
                 header = "" if name == HEADERLESS else KLINE_COLUMNS
                 yield _file(UM / "daily/klines" / symbol / interval / name, header, rows)
 
@@ -174,38 +174,41 @@ def _files(instrument: Instrument) -> Iterator[tuple[PurePosixPath, bytes]]:
 
         if symbol == MARKED:
             name = f"{symbol}-5m-{day}"
-            rows = list(_mark_rows(instrument, _of_day(steps, day), marks))
+            rows = list(mark_rows(instrument, of_day(steps, day), marks))
             yield _file(UM / "daily/markPriceKlines" / symbol / "5m" / name, KLINE_COLUMNS, rows)
 
         if (symbol, day) == (TRADED, TRADED_DAY):
             begin, end = ((day - DAYS[0]).days * 1440 + hour * 60 for hour in (TRADED_HOURS.start, TRADED_HOURS.stop))
-            rows = [_trade_row(instrument, trade) for trades in by_minute[begin:end] for trade in trades]
+            rows = [trade_row(instrument, trade) for trades in by_minute[begin:end] for trade in trades]
             name = f"{symbol}-aggTrades-{day}"
             yield _file(UM / "daily/aggTrades" / symbol / name, TRADE_COLUMNS, rows)
 
         if (symbol, day) == (SPOT, SPOT_DAY):
             name = f"{symbol}-5m-{day}"
-            rows = [_spot_row(instrument, candle) for candle in _of_day(steps, day)]
+            rows = [spot_row(instrument, candle) for candle in of_day(steps, day)]
             yield _file(PurePosixPath("data/spot/daily/klines") / symbol / "5m" / name, "", rows)
 
     name = f"{symbol}-fundingRate-{DAYS[0]:%Y-%m}"
-    rows = list(_funding_rows(instrument))
+    rows = list(funding_rows(instrument))
     yield _file(UM / "monthly/fundingRate" / symbol / name, FUNDING_COLUMNS, rows)
 
 
-def _walk(instrument: Instrument) -> list[list[Trade]]:
-    """The trades of every minute: a walk in whole ticks that leans towards the swing of its hours."""
+def walk(instrument: Instrument, days: Sequence[date] = DAYS) -> list[list[Trade]]:
+    """The trades of every minute of days that follow one another.
+
+    A walk in whole ticks that leans towards the swing of its hours, the same for the same symbol.
+    """
     rng = random.Random(f"{instrument.symbol} trades")
     price, trade_id = instrument.first_price, instrument.first_trade_id
     agg_trade_id = trade_id // 3
     by_minute = []
-    for number in range(len(DAYS) * 1440):
+    for number in range(len(days) * 1440):
         if number % 1440 == 0:
             swings = sorted(SWINGS, key=lambda _: rng.random())
         if number % SWING_MINUTES == 0:
             swing = swings[number % 1440 // SWING_MINUTES] * instrument.liveliness
             lean = price * swing // (1000 * SWING_MINUTES)
-        start = _start_ms(DAYS[0]) + number * MINUTE_MS
+        start = _start_ms(days[0]) + number * MINUTE_MS
         size = 7 + _below(rng, 9)
         trades = []
         for place in range(size):
@@ -231,15 +234,15 @@ def _walk(instrument: Instrument) -> list[list[Trade]]:
     return by_minute
 
 
-def _candles(by_minute: Sequence[Sequence[Trade]], length: int) -> list[Candle]:
+def candles(by_minute: Sequence[Sequence[Trade]], length: int, first_day: date = DAYS[0]) -> list[Candle]:
     """Candles of `length` minutes over the whole walk."""
     return [
-        Candle.of_trades(_start_ms(DAYS[0]) + first * MINUTE_MS, list(chain(*by_minute[first : first + length])))
+        Candle.of_trades(_start_ms(first_day) + first * MINUTE_MS, list(chain(*by_minute[first : first + length])))
         for first in range(0, len(by_minute), length)
     ]
 
 
-def _mark_prices(instrument: Instrument, steps: Sequence[Candle]) -> dict[int, int]:
+def mark_prices(instrument: Instrument, steps: Sequence[Candle]) -> dict[int, int]:
     """The mark price at each five-minute instant: the last price but for a quarter of a basis point."""
     rng = random.Random(f"{instrument.symbol} mark")
     marks = {}
@@ -249,7 +252,7 @@ def _mark_prices(instrument: Instrument, steps: Sequence[Candle]) -> dict[int, i
     return marks
 
 
-def _metric_rows(instrument: Instrument, steps: Sequence[Candle], marks: dict[int, int]) -> list[str]:
+def metric_rows(instrument: Instrument, steps: Sequence[Candle], marks: dict[int, int]) -> list[str]:
     """Open interest at each instant; over a candle it changes by a part of that candle's volume."""
     rng = random.Random(f"{instrument.symbol} metrics")
     contracts, lean, rows = instrument.open_interest, 0, []
@@ -268,7 +271,7 @@ def _metric_rows(instrument: Instrument, steps: Sequence[Candle], marks: dict[in
     return rows
 
 
-def _mark_rows(instrument: Instrument, steps: Sequence[Candle], marks: dict[int, int]) -> Iterator[str]:
+def mark_rows(instrument: Instrument, steps: Sequence[Candle], marks: dict[int, int]) -> Iterator[str]:
     """Mark-price candles: no volume, a tick a second, wicks a little shorter than those of the trades."""
     scale = 10 ** (MARK_DECIMALS - instrument.price_decimals)
     for candle in steps:
@@ -281,17 +284,18 @@ def _mark_rows(instrument: Instrument, steps: Sequence[Candle], marks: dict[int,
         yield f"{candle.open_time},{prices},0,{candle.open_time + STEP_MS - 1},0,300,0,0,0"
 
 
-def _funding_rows(instrument: Instrument) -> Iterator[str]:
+def funding_rows(instrument: Instrument, days: Sequence[date] = DAYS) -> Iterator[str]:
     """A rate every few hours; the exchange's times come up to some milliseconds late."""
     rng = random.Random(f"{instrument.symbol} funding")
     hours = instrument.funding_hours
-    for number in range(len(DAYS) * 24 // hours):
-        time = _start_ms(DAYS[0]) + number * hours * 60 * MINUTE_MS + _below(rng, 3) * _below(rng, 9)
+    for number in range(len(days) * 24 // hours):
+        time = _start_ms(days[0]) + number * hours * 60 * MINUTE_MS + _below(rng, 3) * _below(rng, 9)
         rate = _below(rng, 16_000) - 6_000
         yield f"{time},{hours},{'-' if rate < 0 else ''}{_decimal(abs(rate), 8)}"
 
 
-def _kline_row(instrument: Instrument, candle: Candle, interval: str) -> str:
+def kline_row(instrument: Instrument, candle: Candle, interval: str) -> str:
+    """A candle as USD-M files write it; `interval` is 1m or 5m."""
     length = {"1m": MINUTE_MS, "5m": STEP_MS}[interval]
     prices = (_decimal(price, instrument.price_decimals) for price in candle[1:5])
     quantity, quote = instrument.quantity_decimals, instrument.quote_decimals
@@ -302,7 +306,7 @@ def _kline_row(instrument: Instrument, candle: Candle, interval: str) -> str:
     )
 
 
-def _spot_row(instrument: Instrument, candle: Candle) -> str:
+def spot_row(instrument: Instrument, candle: Candle) -> str:
     """The perpetual's candle at a discount, with three tenths of its volume; eight decimals, microseconds."""
     quantity, quote = instrument.quantity_decimals + 1, instrument.quote_decimals + 1
     prices = (_decimal(price - SPOT_DISCOUNT, instrument.price_decimals, 8) for price in candle[1:5])
@@ -316,7 +320,8 @@ def _spot_row(instrument: Instrument, candle: Candle) -> str:
     )
 
 
-def _trade_row(instrument: Instrument, trade: Trade) -> str:
+def trade_row(instrument: Instrument, trade: Trade) -> str:
+    """A trade as USD-M files write it."""
     return (
         f"{trade.agg_trade_id},{_decimal(trade.price, instrument.price_decimals)},"
         f"{_decimal(trade.quantity, instrument.quantity_decimals)},{trade.first_trade_id},"
@@ -342,9 +347,10 @@ def _start_ms(day: date) -> int:
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1000
 
 
-def _of_day(candles: Iterable[Candle], day: date) -> list[Candle]:
+def of_day(series: Iterable[Candle], day: date) -> list[Candle]:
+    """The candles that open on a UTC day."""
     start, end = _start_ms(day), _start_ms(day + timedelta(days=1))
-    return [candle for candle in candles if start <= candle.open_time < end]
+    return [candle for candle in series if start <= candle.open_time < end]
 
 
 def _file(stem: PurePosixPath, header: str, rows: Sequence[str]) -> tuple[PurePosixPath, bytes]:

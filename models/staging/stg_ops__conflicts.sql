@@ -1,8 +1,8 @@
 with
 
-overlapping_rows as (
+conflicts as (
 
-    {{ overlapping_rows(
+    {{ conflicting_rows(
         source('raw_binance', 'binance_klines'),
         'klines',
         ['market', 'kline_type', 'symbol', 'interval', 'open_time'],
@@ -14,7 +14,7 @@ overlapping_rows as (
 
     union all
 
-    {{ overlapping_rows(
+    {{ conflicting_rows(
         source('raw_binance', 'binance_agg_trades'),
         'aggTrades',
         ['market', 'symbol', 'agg_trade_id'],
@@ -23,7 +23,7 @@ overlapping_rows as (
 
     union all
 
-    {{ overlapping_rows(
+    {{ conflicting_rows(
         source('raw_binance', 'binance_metrics'),
         'metrics',
         ['market', 'symbol', 'create_time'],
@@ -32,7 +32,7 @@ overlapping_rows as (
 
     union all
 
-    {{ overlapping_rows(
+    {{ conflicting_rows(
         source('raw_binance', 'binance_funding_rates'),
         'fundingRate',
         ['market', 'symbol', 'calc_time'],
@@ -41,7 +41,7 @@ overlapping_rows as (
 
     union all
 
-    {{ overlapping_rows(
+    {{ conflicting_rows(
         source('raw_kraken', 'kraken_ohlcvt'),
         'ohlcvt',
         ['pair', 'interval_minutes', 'timestamp'],
@@ -53,41 +53,12 @@ overlapping_rows as (
 
     union all
 
-    {{ overlapping_rows(
+    {{ conflicting_rows(
         source('raw_external', 'external_levels'),
         'levels',
         ['market', 'provider', 'symbol', 'time', 'side', 'price'],
         {'market': 'landed.market', 'symbol': 'landed.symbol', 'row_time': 'landed.time'}
     ) }}
-
-),
-
-compared as (
-
-    select
-        *,
-        min(content) over (partition by dataset, row_key) as lowest_content,
-        max(content) over (partition by dataset, row_key) as highest_content
-    from overlapping_rows
-
-),
-
-conflicts as (
-
-    select
-        dataset,
-        market,
-        kline_type,
-        symbol,
-        interval,
-        row_time,
-        row_key,
-        file_id,
-        path,
-        precedence,
-        content
-    from compared
-    where lowest_content != highest_content
 
 )
 

@@ -431,6 +431,13 @@ def test_each_fault_is_found_by_its_check(warehouse: Warehouse) -> None:
         ("GGGUSDT", "snapshot_prices", 1, "warn"),
         ("HHHUSDT", "refused_files", 1, "warn"),
     ]
+    # Of a kline's content the sixth value is the open.
+    days, month = warehouse.query(
+        "select precedence, regexp_extract(path, 'daily|monthly'), count(*), count(distinct row_key), "
+        "sum(split_part(content, '|', 6)::decimal(18, 2)) from staging.conflicts group by all order by all"
+    )
+    assert (*days[:-1], *month[:-1]) == (1, "daily", 288, 288, 2, "monthly", 288, 288)
+    assert month[-1] - days[-1] == 288 * Decimal("0.5")
     details = dict(
         warehouse.query("select check_name || ' ' || symbol, detail from marts.quality_checks where status != 'pass'")
     )
