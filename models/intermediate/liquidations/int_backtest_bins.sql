@@ -4,8 +4,8 @@ pictures as (
 
     select
         *,
-        price * (1 - {{ var('liquidation_backtest_reach') }}) as lowest_price,
-        price * (1 + {{ var('liquidation_backtest_reach') }}) as highest_price
+        cast(price * (1 - {{ var('liquidation_backtest_reach') }}) as double) as lowest_price,
+        cast(price * (1 + {{ var('liquidation_backtest_reach') }}) as double) as highest_price
     from {{ ref('int_backtest_pictures') }}
 
 ),
@@ -65,7 +65,7 @@ levels as (
 
 ),
 
-{{ standing_levels('levels', 'moments') }},
+{{ standing_bins('levels', 'moments') }},
 
 own_bins as (
 
@@ -75,9 +75,8 @@ own_bins as (
         pictured_at as asked_at,
         side,
         price_bin,
-        cast(sum(volume_usd) as decimal(38, 8)) as volume
-    from standing_levels
-    group by symbol, pictured_at, side, price_bin
+        volume_usd as volume
+    from standing_bins
 
 ),
 
@@ -88,7 +87,7 @@ symbol_settings as (
 ),
 
 -- Those from elsewhere, put into bins of the same width, so that a fine list and a coarse one are judged alike.
-given_levels as (
+binned_levels as (
 
     select
         levels.provider,
@@ -103,6 +102,15 @@ given_levels as (
     where
         levels.market = 'um'
         and levels.volume > 0
+
+),
+
+given_levels as (
+
+    select
+        *,
+        cast(price_bin as double) as price
+    from binned_levels
 
 ),
 
@@ -121,8 +129,8 @@ given_bins as (
             pictures.provider = given_levels.provider
             and pictures.symbol = given_levels.symbol
             and pictures.pictured_at = given_levels.pictured_at
-            and pictures.lowest_price <= given_levels.price_bin
-            and pictures.highest_price >= given_levels.price_bin
+            and pictures.lowest_price <= given_levels.price
+            and pictures.highest_price >= given_levels.price
     group by pictures.provider, pictures.symbol, pictures.asked_at, given_levels.side, given_levels.price_bin
 
 ),

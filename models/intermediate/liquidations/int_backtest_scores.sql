@@ -8,15 +8,7 @@ tolerances as (
 
 ),
 
-pictures as (
-
-    select * from {{ ref('int_backtest_pictures') }}
-
-),
-
--- An event is judged by a provider's map that stood before it; without one it is not judged at all. A map that has no
--- level near it, or none on its side, is a map that missed it.
-judged as (
+asked as (
 
     select
         pictures.provider,
@@ -26,17 +18,25 @@ judged as (
         questions.horizon,
         questions.lag_days,
         questions.asked_at,
-        questions.relative_event_price
+        questions.relative_event_price,
+        min(questions.lag_days) over (
+            partition by
+                pictures.provider, questions.symbol, questions.side, questions.event_number, questions.horizon
+        ) as least_lag_days
     from {{ ref('int_backtest_questions') }} as questions
-    inner join pictures as standing_pictures
-        on
-            questions.symbol = standing_pictures.symbol
-            and questions.standing_at = standing_pictures.asked_at
-    inner join pictures
+    inner join {{ ref('int_backtest_pictures') }} as pictures
         on
             questions.symbol = pictures.symbol
             and questions.asked_at = pictures.asked_at
-            and standing_pictures.provider = pictures.provider
+
+),
+
+-- An event is judged by a provider's map that stood before it; without one it is not judged at all. A map that has no
+-- level near it, or none on its side, is a map that missed it.
+judged as (
+
+    select * from asked
+    where least_lag_days = 0
 
 ),
 
@@ -53,7 +53,7 @@ bins as (
         cast(bins.volume as double) as volume,
         cast(sum(bins.volume) over map_side as double) / count(*) over map_side as mean_volume
     from {{ ref('int_backtest_bins') }} as bins
-    inner join pictures
+    inner join {{ ref('int_backtest_pictures') }} as pictures
         on
             bins.provider = pictures.provider
             and bins.symbol = pictures.symbol
