@@ -31,7 +31,7 @@ broken as (
 
 ),
 
--- Constant bounds let the engine skip the blocks of all other years, and everything where nothing is broken.
+-- The floor is a constant, so that the engine skips the blocks of all earlier years.
 trades as (
 
     select
@@ -46,11 +46,7 @@ trades as (
             agg_trades.market = broken.market
             and agg_trades.symbol = broken.symbol
             and {{ candle_start('agg_trades.traded_at') }} = broken.open_time
-    where
-        agg_trades.traded_at >= (select min(first_broken.open_time) from broken as first_broken)
-        and agg_trades.traded_at < (
-            select max(last_broken.open_time) + interval '5 minutes' from broken as last_broken
-        )
+    where agg_trades.traded_at >= {{ rebuild_floor() }}
 
 ),
 
