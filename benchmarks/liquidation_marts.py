@@ -25,6 +25,7 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,7 +37,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks import history
 from tests.marts import liquidation_reference as reference
 
-SELECTION = ["run", "--quiet", "--select", "+path:models/marts/market", "+path:models/marts/liquidations"]
+MARTS = ("+path:models/marts/market", "+path:models/marts/liquidations")
 
 # The same widths as the macro price_bin, for the liquidation prices of a benchmark.
 WIDTHS = "\n        ".join(
@@ -138,6 +139,24 @@ order by all
 HEATMAP = "select bucket_at, side, price_bin, volume_usd from marts.liquidation_heatmap where symbol = 'BTCUSDT'"
 
 
+# Recorded liquidations all over the history, within 3 % of the price, as a load would leave them in raw.
+EVENTS = """
+insert into raw.binance_liquidations
+    (market, symbol, time, side, price, average_price, accumulated_fill_quantity, file_id)
+select
+    'um', symbol, open_time + interval '7 seconds', order_side,
+    cast(close * away as decimal(18, 8)), cast(close * away as decimal(18, 8)), 1, 0
+from (
+    select
+        *,
+        case when hash(open_time) % 2 = 0 then 'SELL' else 'BUY' end as order_side,
+        1 + case when hash(open_time) % 2 = 0 then -1 else 1 end * (hash(open_time, 'away') % 300) / 10000.0 as away
+    from marts.klines_5m
+    qualify row_number() over (order by hash(open_time, 'chosen')) <= $1
+) as chosen
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Seconds:
     """How long a build took: the whole process, and the models in it."""
@@ -149,14 +168,14 @@ class Seconds:
         return self.models < other.models
 
 
-def build(warehouse: Path, *options: str) -> Seconds:
-    """Builds the marts."""
+def build(warehouse: Path, *options: str, models: Sequence[str] = MARTS) -> Seconds:
+    """Builds the models."""
     started = time.perf_counter()
-    history.dbt(warehouse, *SELECTION, *options)
+    history.dbt(warehouse, "run", "--quiet", *options, "--select", *models)
     process = time.perf_counter() - started
     results = json.loads((warehouse.parent / "dbt" / "target" / "run_results.json").read_text())["results"]
-    models = sum(result["execution_time"] for result in results if result["unique_id"].startswith("model."))
-    return Seconds(process, float(models))
+    took = sum(result["execution_time"] for result in results if result["unique_id"].startswith("model."))
+    return Seconds(process, float(took))
 
 
 def sql_alone(warehouse: Path) -> float:
@@ -185,6 +204,13 @@ def one_more_day(warehouse: Path, days: int) -> tuple[Seconds, Seconds]:
         history.land(warehouse, "BTCUSDT", days + number, days + number + 1)
         day.append(build(warehouse))
     return nothing, min(day)
+
+
+def backtest(warehouse: Path, events: int) -> float:
+    """Seconds of the models of the backtest, for that many recorded liquidations."""
+    with duckdb.connect(str(warehouse)) as connection:
+        connection.execute(EVENTS, [events])
+    return build(warehouse, models=["int_backtest_questions+"]).models
 
 
 def query(warehouse: Path, sql: str) -> float:
@@ -277,6 +303,7 @@ def main(folder: Path, days: int, year_days: int, years: int) -> None:
     more = day_four.models - nothing_four.models
     show(f"(one more day - nothing) ÷ full build, at {long}", more / four_built.models, "<= 0.05")
     show(f"that day with {long} behind it ÷ with one", day_four.models / day_one.models, "<= 1.3")
+    show(f"backtest of 1,000 events over {long}, seconds", backtest(four, 1000))
     _, two_built = full("two", ["BTCUSDT", "ETHUSDT"], year_days)
     show("two symbols ÷ one", two_built.models / year_built.models, "<= 2.2")
 

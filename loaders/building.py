@@ -11,7 +11,18 @@ from pathlib import Path
 
 from loaders import warehouse
 
-_PROGRAM = "import sys; from dbt.cli.main import cli; sys.exit(cli())"
+# Ends with the process that began it, however that ended: dbt must not write on when nobody holds the lock for it.
+_PROGRAM = """
+import os, sys, threading
+
+def end_with_parent():
+    os.read(0, 1)
+    os._exit(1)
+
+threading.Thread(target=end_with_parent, daemon=True).start()
+from dbt.cli.main import cli
+sys.exit(cli())
+"""
 _BAD = ("error", "fail", "runtime error")
 
 
@@ -40,19 +51,26 @@ def _build(project: Path, path: Path) -> Built:
     # What another run left there must not be taken for this one's.
     results.unlink(missing_ok=True)
     folders = ["--project-dir", str(project), "--profiles-dir", str(project)]
-    done = subprocess.run(
+    with subprocess.Popen(
         [sys.executable, "-c", _PROGRAM, "--no-use-colors", "build", "--quiet", *folders],
         cwd=project,
         env={**os.environ, "LOADERS_WAREHOUSE": str(path)},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        check=False,
-    )
+    ) as process:
+        assert process.stdout is not None
+        try:
+            printed = process.stdout.read()
+            status = process.wait()
+        except BaseException:
+            process.kill()
+            raise
     nodes = json.loads(results.read_text(encoding="utf-8"))["results"] if results.exists() else []
     failures = tuple(
         (node["unique_id"].split(".", 2)[-1], (node.get("message") or "").strip())
         for node in nodes
         if node["status"] in _BAD
     )
-    return Built(done.returncode, done.stdout, len(nodes), failures)
+    return Built(status, printed, len(nodes), failures)

@@ -95,7 +95,7 @@ def text(summary: Summary) -> str:
         f"{totals.files_loaded} files loaded ({totals.rows_loaded:,} rows), {totals.files_skipped} skipped",
         "",
         "Rows by table",
-        *(f"  {name:34} {rows:>10,}" for name, rows in summary.rows),
+        *(f"  {name:36} {rows:>8,}" for name, rows in summary.rows),
         "",
         "Holes",
     ]

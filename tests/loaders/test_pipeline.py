@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import duckdb
 import pytest
 from filelock import FileLock
 
-from loaders import building, notifying, pipeline
+from loaders import building, notifying, pipeline, publishing
 from loaders.building import Built
 from loaders.discovery import Selection
 from loaders.errors import NotNotified
@@ -153,6 +154,14 @@ def processes_below(process: int) -> list[int]:
     return found
 
 
+def runs(process: int) -> bool:
+    """Whether a process is there, and not just its status that nobody has asked for."""
+    try:
+        return ") Z " not in Path(f"/proc/{process}/stat").read_text()
+    except FileNotFoundError:
+        return False
+
+
 def ended_in(warehouse: Warehouse, step: str, number: signal.Signals) -> str:
     """A run that is sent a signal a moment after `step` began; gives what it printed."""
     before = pipeline.STEPS[pipeline.STEPS.index(step) - 1]
@@ -175,8 +184,11 @@ def ended_in(warehouse: Warehouse, step: str, number: signal.Signals) -> str:
         assert bool(children) == (step == "build")
         process.send_signal(number)
         printed += process.communicate(timeout=30)[0]
-    assert process.returncode == 128 + number, printed
-    assert not any(Path(f"/proc/{child}").exists() for child in children)
+    assert process.returncode == (-number if number == signal.SIGKILL else 128 + number), printed
+    deadline = time.monotonic() + (10 if number == signal.SIGKILL else 0)
+    while left := list(filter(runs, children)):
+        assert time.monotonic() < deadline, f"still there: {left}"
+        time.sleep(0.1)
     return printed
 
 
@@ -186,22 +198,41 @@ def test_a_signal_ends_the_step_that_runs_and_the_next_run_goes_on(passed: Wareh
     passed.environment["LOADERS_DATA_DOCS"] = str(passed.folder / "docs")
     target.write_bytes(b"the last published file")
     archive.klines(passed.data, "CCCUSDT", "2024-03-02")
-    for step, number in (("build", signal.SIGTERM), ("validate", signal.SIGINT)):
+    for step, number in (("build", signal.SIGKILL), ("build", signal.SIGTERM), ("validate", signal.SIGINT)):
         printed = ended_in(passed, step, number)
-        assert f"failed    {step}" in printed
-        assert f"ended by signal {int(number)}" in printed
-        assert "skipped   publish" in printed
+        if number != signal.SIGKILL:
+            assert f"failed    {step}" in printed
+            assert f"ended by signal {int(number)}" in printed
+            assert "skipped   publish" in printed
         assert target.read_bytes() == b"the last published file"
-        # What dbt had committed may wait in the log.
-        left = {path.name for path in passed.folder.glob("*.duckdb*")} - {"warehouse.duckdb.wal"}
-        assert left == {"marts.duckdb", "warehouse.duckdb", "warehouse.duckdb.lock"}
         with FileLock(f"{passed.path}.lock", timeout=0):
             pass
-    # The build was whole, so what is left to do is what the second signal broke off.
+    # What a killed process had committed waited in the log, and its scratch folder went with the next one.
+    assert {path.name for path in passed.folder.glob("*.duckdb*")} == {
+        "marts.duckdb",
+        "warehouse.duckdb",
+        "warehouse.duckdb.lock",
+    }
+    # The build was whole, so what is left to do is what the last signal broke off.
     passed.run(sys.executable, "-m", "loaders", "validate")
     passed.run(sys.executable, "-m", "loaders", "publish")
     with duckdb.connect(str(target), read_only=True) as connection:
         assert connection.execute("select count(*) from klines_5m where symbol = 'CCCUSDT'").fetchall() == [(288,)]
+
+
+def test_a_signal_while_it_publishes_leaves_the_last_file(
+    passed: Warehouse, quick_build: Callable[[Built], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick_build(GOOD)
+    target = passed.folder / "marts.duckdb"
+    target.write_bytes(b"the last published file")
+    monkeypatch.setattr(publishing, "_sync", lambda path: os.kill(os.getpid(), signal.SIGTERM))
+    done, said = run(passed)
+    assert (outcomes(done)["validate"], outcomes(done)["publish"]) == ("ok", "failed")
+    assert done.exit_status == 128 + signal.SIGTERM
+    assert "ended by signal 15" in said[4]
+    assert target.read_bytes() == b"the last published file"
+    assert {path.name for path in passed.folder.glob("marts.duckdb*")} == {"marts.duckdb", "marts.duckdb.lock"}
 
 
 def test_a_busy_warehouse_ends_the_run_with_75_and_tells_nobody(passed: Warehouse) -> None:

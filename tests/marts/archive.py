@@ -208,7 +208,8 @@ def some_levels(root: Path, symbol: str, of: str, keep: Keep = lambda time: True
         for index in range(20):
             number = noise("level", symbol, index, milliseconds(time))
             side, away = ("long", -1) if index % 2 else ("short", 1)
-            price = price_at(symbol, time) * (1 + away * Decimal(number + 1) / 12_500) + shift
+            # No two of a picture lie at one price.
+            price = price_at(symbol, time) * (1 + away * Decimal(20 * number + index + 1) / 250_000) + shift
             volume = 100 if index == number % 20 else 1 + index
             rows.append(f"{time:%Y-%m-%d %H:%M:%S},{symbol},{side},{price.quantize(Decimal('0.0001'))},{volume}")
     return levels(root, symbol, "vendor", of, rows)
