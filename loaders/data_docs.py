@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loaders.errors import FolderNotOurs
+from loaders.expectations import Result
 
 if TYPE_CHECKING:
     from great_expectations.data_context.data_context.ephemeral_data_context import EphemeralDataContext
-
-    from loaders.quality import Result
 
 # A folder of pages is emptied before new ones are written, so it must be known to be one.
 _MARK = ".loaders-data-docs"

@@ -14,13 +14,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
 from loaders.datasets import INTERVALS, LAYOUTS, Dataset
 from loaders.errors import SchemaUnreadable
 from loaders.schema import quote
+
+Status = Literal["pass", "fail", "error"]
 
 _DAY = INTERVALS["1d"]
 
@@ -54,6 +56,18 @@ class Expectation:
     name: str
     says: str
     sql: str
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What an expectation found. `unexpected_rows` is None for an error, `detail` None for a pass."""
+
+    table: str
+    expectation: str
+    says: str
+    status: Status
+    unexpected_rows: int | None
+    detail: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 from rich.console import Console
@@ -29,28 +29,14 @@ from rich.table import Table as RichTable
 
 from loaders import builds, data_docs, ending, ledger, warehouse
 from loaders.builds import State
-from loaders.expectations import Expectation, Keyed, Suite, suites
+from loaders.expectations import Expectation, Keyed, Result, Status, Suite, suites
 from loaders.settings import Settings
 
 if TYPE_CHECKING:
     from great_expectations.data_context.data_context.ephemeral_data_context import EphemeralDataContext
     from great_expectations.datasource.fluent.sql_datasource import SQLDatasource
 
-Status = Literal["pass", "fail", "error"]
-
 _SHOWN_ROWS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What an expectation found. `unexpected_rows` is None for an error, `detail` None for a pass."""
-
-    table: str
-    expectation: str
-    says: str
-    status: Status
-    unexpected_rows: int | None
-    detail: str | None
 
 
 @dataclass(frozen=True, slots=True)
