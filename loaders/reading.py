@@ -327,7 +327,7 @@ def _may_be_cut(last: str, sample: list[str], columns: tuple[Column, ...]) -> bo
         return False
     if column.kind is not Kind.DECIMAL:
         return True
-    others = [line.rsplit(",", 1)[-1].strip() for line in sample if line != last]
+    others = [cell for line in sample if line != last and (cell := line.rsplit(",", 1)[-1].strip())]
     return bool(others) and _decimals(last.rsplit(",", 1)[-1]) < min(map(_decimals, others))
 
 

@@ -196,13 +196,23 @@
 
         {% for reach in rebuild_reaches() -%}
             update state.rebuild_plan
-            set rebuild_from = reach.reaches_back_to
-            from {{ reach }} as reach
+            set rebuild_from = farthest.reaches_back_to
+            from (
+                select
+                    plan.symbol,
+                    min(reach.reaches_back_to) as reaches_back_to
+                from state.rebuild_plan as plan
+                inner join {{ reach }} as reach
+                    on
+                        plan.symbol = reach.symbol
+                        and plan.rebuild_from > reach.reaches_back_to
+                        and plan.rebuild_from <= reach.up_to
+                where plan.model = '{{ this.name }}'
+                group by plan.symbol
+            ) as farthest
             where
                 rebuild_plan.model = '{{ this.name }}'
-                and rebuild_plan.symbol = reach.symbol
-                and rebuild_plan.rebuild_from > reach.reaches_back_to
-                and rebuild_plan.rebuild_from <= reach.up_to;
+                and rebuild_plan.symbol = farthest.symbol;
         {%- endfor %}
 
         set variable rebuild_floor = (

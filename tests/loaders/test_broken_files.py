@@ -259,6 +259,13 @@ KEPT_ASIDE = [
         id="a last flag cut to a letter",
     ),
     pytest.param(f"{M}.csv", metrics().removesuffix("00\n"), 289, "ends within this line", id="a last ratio cut"),
+    pytest.param(
+        f"{M}.csv",
+        metrics(lambda rows: [*rows[:9], rows[9].removesuffix("0.5000"), *rows[10:]]).removesuffix("00\n"),
+        289,
+        "ends within this line",
+        id="a last ratio cut where others are blank",
+    ),
     pytest.param(f"{T}.csv", trades(at(9, ",0.1,", ",0,")), 11, "quantity that cannot be", id="a quantity of zero"),
     pytest.param(
         f"{M}.csv", metrics(at(9, "BTCUSDT", "ETHUSDT")), 11, "not that of the file", id="one row of another symbol"

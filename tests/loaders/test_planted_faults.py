@@ -18,7 +18,7 @@ TOLD = (
     "truncated_zip",  # candles of ETHUSDT on the second day
     "stopped_series",  # snapshots of ETHUSDT
     "minutes_against_five_minutes",  # candles of BTCUSDT on the second day
-    "missing_trades",
+    "missing_trades_of_candles",  # candles and trades of BTCUSDT on the last day
     "missing_kraken_hour",
 )
 
@@ -50,7 +50,7 @@ def test_what_is_published_in_spite_of_faults_is_right_or_told(good: Place) -> N
         "check refused_files (warn, ETHUSDT)",
         "check freshness (warn, ETHUSDT)",
         "check klines_1m_against_5m (warn, BTCUSDT)",
-        "data_gaps: 1 of aggTrades, 100 rows",
+        "data_gaps: 1 of aggTrades, 20 rows",
         "data_gaps: 1 of ohlcvt, 1 rows",
         "data_gaps: 1 of klines, 288 rows",
     ):

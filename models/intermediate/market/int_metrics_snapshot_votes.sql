@@ -41,7 +41,11 @@ comparisons as (
         ) as distance_to_open,
         abs(
             cast(metrics.sum_open_interest_value as double) / cast(metrics.sum_open_interest as double) - candles.close
-        ) as distance_to_close
+        ) as distance_to_close,
+        abs(
+            cast(metrics.sum_open_interest_value as double) / cast(metrics.sum_open_interest as double)
+            - candles_before.open
+        ) as distance_to_open_before
     from {{ source('raw_binance', 'binance_metrics') }} as metrics
     inner join files
         on metrics.file_id = files.file_id
@@ -49,6 +53,10 @@ comparisons as (
         on
             metrics.symbol = candles.symbol
             and metrics.create_time = candles.open_time
+    left join candles as candles_before
+        on
+            metrics.symbol = candles_before.symbol
+            and metrics.create_time = candles_before.open_time + interval '5 minutes'
     where
         metrics.sum_open_interest > 0
         and metrics.sum_open_interest_value > 0
@@ -61,9 +69,15 @@ votes as (
         file_id,
         count(*) filter (where candle_moved and distance_to_open < distance_to_close) as votes_instant,
         count(*) filter (where candle_moved and distance_to_open > distance_to_close) as votes_start,
-        -- Between open and close nothing is farther from both than half of what lies between them.
+        -- Between open and close nothing is farther from both than half of what lies between them; and what is nearer
+        -- to the open before them is a snapshot of that time.
         count(*) filter (
-            where candle_moved and least(distance_to_open, distance_to_close) > candle_move / 2
+            where
+            candle_moved
+            and (
+                least(distance_to_open, distance_to_close) > candle_move / 2
+                or distance_to_open_before < least(distance_to_open, distance_to_close)
+            )
         ) as votes_neither,
         count(*) filter (where least(distance_to_open, distance_to_close) > far_off) as prices_far_off
     from comparisons

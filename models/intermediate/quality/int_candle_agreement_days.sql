@@ -1,3 +1,4 @@
+-- A candle of trades depends on the next one: depends_on: {{ ref('int_agg_trade_reach') }}
 with
 
 rebuild_plan as (
@@ -80,8 +81,8 @@ one_minute as (
 
 ),
 
--- A candle of trades is whole if no number is missing within it and before it; the one before it is looked for on the
--- day before at most.
+-- A candle of trades is whole if no number is missing within it, before it and behind it; the ones before it and behind
+-- it are looked for within a day.
 trade_candles as (
 
     select
@@ -92,6 +93,12 @@ trade_candles as (
         lag(candles.open_time) over (
             partition by candles.market, candles.symbol order by candles.open_time
         ) >= candles.open_time - interval '1 day' as follows_within_a_day,
+        lead(candles.first_agg_trade_id) over (
+            partition by candles.market, candles.symbol order by candles.open_time
+        ) > candles.last_agg_trade_id + 1
+        and lead(candles.open_time) over (
+            partition by candles.market, candles.symbol order by candles.open_time
+        ) <= candles.open_time + interval '1 day' as lacks_its_end,
         candles.open_time >= {{ candle_start('rebuild_plan.rebuild_from', 1440) }} as is_rebuilt
     from {{ ref('int_agg_trade_candles_5m') }} as candles
     inner join rebuild_plan
@@ -118,6 +125,7 @@ trades as (
     where
         is_rebuilt
         and reaches_end
+        and lacks_its_end is not true
         and agg_trade_count = last_agg_trade_id - first_agg_trade_id + 1
         and case
             when follows_within_a_day then previous_agg_trade_id = first_agg_trade_id - 1

@@ -1,3 +1,4 @@
+-- A candle of trades depends on the next one: depends_on: {{ ref('int_agg_trade_reach') }}
 with
 
 rebuild_plan as (
@@ -91,6 +92,13 @@ trade_candles as (
         lag(candles.open_time) over (
             partition by candles.symbol order by candles.open_time
         ) >= candles.open_time - interval '1 day' as follows_within_a_day,
+        -- Trades can be missing behind the candle's last one, too: the next ones tell, if they come within a day.
+        lead(candles.first_agg_trade_id) over (
+            partition by candles.symbol order by candles.open_time
+        ) > candles.last_agg_trade_id + 1
+        and lead(candles.open_time) over (
+            partition by candles.symbol order by candles.open_time
+        ) <= candles.open_time + interval '1 day' as lacks_its_end,
         candles.open_time >= rebuild_plan.rebuild_from as is_rebuilt
     from {{ ref('int_agg_trade_candles_5m') }} as candles
     inner join rebuild_plan
@@ -124,6 +132,7 @@ from_trades as (
         is_rebuilt
         and agg_trade_count = last_agg_trade_id - first_agg_trade_id + 1
         and reaches_end
+        and lacks_its_end is not true
         and case
             when follows_within_a_day then previous_agg_trade_id = first_agg_trade_id - 1
             else starts_file

@@ -1,0 +1,33 @@
+with
+
+candles as (
+
+    select * from {{ ref('int_agg_trade_candles_5m') }}
+
+),
+
+neighbours as (
+
+    select
+        market,
+        symbol,
+        open_time,
+        lead(open_time) over (partition by market, symbol order by open_time) as next_open_time
+    from candles
+
+),
+
+-- Neighbours without a step between them are rebuilt together anyway.
+reach as (
+
+    select
+        market,
+        symbol,
+        open_time as reaches_back_to,
+        least(coalesce(next_open_time, open_time + interval '1 day'), open_time + interval '1 day') as up_to
+    from neighbours
+    where next_open_time is null or next_open_time > open_time + interval '5 minutes'
+
+)
+
+select * from reach
