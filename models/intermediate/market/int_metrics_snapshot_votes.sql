@@ -69,14 +69,14 @@ votes as (
         file_id,
         count(*) filter (where candle_moved and distance_to_open < distance_to_close) as votes_instant,
         count(*) filter (where candle_moved and distance_to_open > distance_to_close) as votes_start,
-        -- Between open and close nothing is farther from both than half of what lies between them; and what is nearer
-        -- to the open before them is a snapshot of that time.
+        -- Between open and close nothing is farther from both than half of what lies between them; and what is
+        -- much nearer to the open before them is a snapshot of that time.
         count(*) filter (
             where
             candle_moved
             and (
                 least(distance_to_open, distance_to_close) > candle_move / 2
-                or distance_to_open_before < least(distance_to_open, distance_to_close)
+                or distance_to_open_before < least(distance_to_open, distance_to_close) / 4
             )
         ) as votes_neither,
         count(*) filter (where least(distance_to_open, distance_to_close) > far_off) as prices_far_off
