@@ -49,6 +49,7 @@ class Warehouse:
             "LOADERS_DATA_DIR": str(self.data),
             "DBT_TARGET_PATH": str(self.folder / "target"),
             "DBT_LOG_PATH": str(self.folder / "logs"),
+            "DBT_LOG_LEVEL_FILE": "none",
             **self.environment,
         }
 

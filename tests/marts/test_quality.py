@@ -425,10 +425,10 @@ def test_each_fault_is_found_by_its_check(warehouse: Warehouse) -> None:
         ("EEEUSDT", "quote_volume", 2, "warn"),
         ("EEEUSDT", "taker_volume", 1, "fail"),
         ("FFFUSDT", "jumps", found[13][2], "warn"),
-        ("FFFUSDT", "mark_against_last", 288, "warn"),
+        ("FFFUSDT", "mark_against_last", 288, "fail"),
         ("FFFUSDT", "open_interest_spikes", found[15][2], "fail"),
-        ("GGGUSDT", "opens_follow_closes", found[16][2], "warn"),
-        ("GGGUSDT", "snapshot_prices", 1, "warn"),
+        ("GGGUSDT", "opens_follow_closes", found[16][2], "fail"),
+        ("GGGUSDT", "snapshot_prices", 1, "fail"),
         ("HHHUSDT", "refused_files", 1, "warn"),
     ]
     # Of a kline's content the sixth value is the open.

@@ -91,12 +91,10 @@ Step = Callable[[Path], None]
 @pytest.mark.parametrize(
     "batches",
     [
-        pytest.param([[first_days], [late_days]], id="a day that arrives late"),
-        pytest.param([[first_days], [shrunken_file]], id="a file published again with fewer rows"),
-        pytest.param([[], [first_days]], id="an empty table built first"),
+        pytest.param([[], [first_days], [late_days]], id="an empty table built first, a day that arrives late"),
         pytest.param(
-            [[first_days], [second_symbol_years_later], [old_symbol_after_a_young_one]],
-            id="a second symbol years later, a third one years before",
+            [[first_days], [second_symbol_years_later], [old_symbol_after_a_young_one, shrunken_file]],
+            id="a second symbol years later, a third one years before, a file published again with fewer rows",
         ),
         pytest.param(
             [[trades_of_a_day], [overlapping_month], [first_days, trades_of_the_day_before], [shrunken_file]],
