@@ -17,7 +17,7 @@ from loaders import warehouse
 from tests.loaders import archive
 from tests.loaders.archive import TRADES, House, text, write, write_zip
 
-# A script for more of them: LOAD_KILLS=200 pytest tests/loaders/test_crash.py
+# More of them: python benchmarks/long_runs.py kills
 KILLS = int(os.environ.get("LOAD_KILLS", "25"))
 
 

@@ -1,7 +1,7 @@
 """Promise 3 for histories nobody thought of: random files, published again, in random batches, built now and then.
 
 What comes out must be what one full build makes of the files as they lie there at the end. A build takes seconds, so
-the suite tries few histories; HISTORY_EXAMPLES=200 asks for more.
+the suite tries few histories; `python benchmarks/long_runs.py histories` asks for more.
 """
 
 from __future__ import annotations
