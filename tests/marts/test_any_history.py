@@ -107,7 +107,7 @@ histories = st.lists(st.lists(publications, min_size=2, max_size=6), min_size=2,
 
 
 @settings(
-    max_examples=int(os.environ.get("HISTORY_EXAMPLES", "3")),
+    max_examples=int(os.environ.get("HISTORY_EXAMPLES", "2")),
     deadline=None,
     suppress_health_check=list(HealthCheck),
     print_blob=True,
