@@ -227,7 +227,7 @@ def land_carefully(
     chosen = _chosen(manner, table, {name: f"${name}" for name in ("file_id", "market", "symbol")})
     columns = ", ".join(map(quote, chosen))
     good = f"insert into {table.quoted} ({columns}) select {columns} from"
-    bad = "insert into ops.rejected_rows select $into as file_id, line_number, line, reason from"
+    bad = "insert into ops.rejected_rows by name select $into as file_id, line_number, line, reason from"
     duplicate = 0
     with _numbered(file, scratch) as numbered:
         tried, parameters = _tried_rows(table, manner, file, file_id, chosen, numbered)

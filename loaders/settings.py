@@ -17,7 +17,6 @@ class Settings(BaseSettings):
 
     project_dir: Path | None = None
     warehouse: Path | None = None
-    data_dir: Path | None = None
     data_docs: Path | None = Field(default=None, description="Folder of the Data Docs; default target/data_docs.")
     published: Path | None = Field(
         default=None, description="File that clients open; default marts.duckdb beside the warehouse."

@@ -13,7 +13,7 @@ import pytest
 
 from tests.marts import archive
 from tests.marts.conftest import PROJECT, Warehouse
-from tests.marts.test_rebuild import assert_like_one_full_build
+from tests.marts.test_rebuild import Step, assert_like_one_full_build, assert_pieces_like_one_full_build
 
 RECORDS = PROJECT.parent / "shared" / "data"
 
@@ -325,15 +325,8 @@ def test_checks_warn_of_what_is_missing_and_of_nothing_else(built: Warehouse) ->
         pytest.param([STEPS[8:], STEPS[2:8], STEPS[:2]], id="the other way round"),
     ],
 )
-def test_any_order_finds_the_same_holes(
-    warehouse: Warehouse, batches: list[tuple[Callable[[Path], None], ...]]
-) -> None:
-    for batch in batches:
-        for step in batch:
-            step(warehouse.data)
-        warehouse.load()
-        warehouse.build_untested()
-    assert_like_one_full_build(warehouse)
+def test_any_order_finds_the_same_holes(warehouse: Warehouse, batches: list[tuple[Step, ...]]) -> None:
+    assert_pieces_like_one_full_build(warehouse, batches)
 
 
 def test_holes_that_are_filled_and_torn_again(warehouse: Warehouse) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +17,9 @@ import pytest
 
 from tests.marts import archive
 from tests.marts.conftest import PROJECT, Warehouse, another
+
+#: Writes files into a data folder.
+Step = Callable[[Path], None]
 
 
 def assert_like_one_full_build(warehouse: Warehouse) -> None:
@@ -30,6 +33,16 @@ def assert_like_one_full_build(warehouse: Warehouse) -> None:
     assert expected["klines_5m"], "the comparison must not be one of empty tables"
     for name, rows in expected.items():
         assert found[name] == rows, name
+
+
+def assert_pieces_like_one_full_build(warehouse: Warehouse, batches: Sequence[Sequence[Step]]) -> None:
+    """Each batch is written, landed and built before the next."""
+    for batch in batches:
+        for step in batch:
+            step(warehouse.data)
+        warehouse.load()
+        warehouse.build_untested()
+    assert_like_one_full_build(warehouse)
 
 
 def first_days(data: Path) -> None:
@@ -85,9 +98,6 @@ def trades_of_the_day_before(data: Path) -> None:
     archive.agg_trades(data, "AAAUSDT", "2024-03-03", first_id=100_000 - 8640)
 
 
-Step = Callable[[Path], None]
-
-
 @pytest.mark.parametrize(
     "batches",
     [
@@ -103,12 +113,7 @@ Step = Callable[[Path], None]
     ],
 )
 def test_any_order_and_split_gives_the_same_marts(warehouse: Warehouse, batches: list[list[Step]]) -> None:
-    for batch in batches:
-        for step in batch:
-            step(warehouse.data)
-        warehouse.load()
-        warehouse.build_untested()
-    assert_like_one_full_build(warehouse)
+    assert_pieces_like_one_full_build(warehouse, batches)
 
 
 def test_a_second_build_changes_nothing_and_works_on_nothing(warehouse: Warehouse) -> None:
