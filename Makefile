@@ -20,6 +20,7 @@ test: $(INSTALLED)
 	ruff check
 	ruff format --check
 	mypy
+	lint-imports
 	$(if $(SQL),$(ASIDE) sqlfluff lint $(SQL))
 	$(ASIDE) dbt parse --warn-error --no-partial-parse
 	pytest

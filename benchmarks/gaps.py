@@ -20,12 +20,12 @@ from typing import Any
 
 from landing import ROOT, ROWS, fresh, load, trades_file
 
-# Place of each hole in a file, as a share of its rows, and its length in rows of a file of so many.
+# Place of each gap in a file, as a share of its rows, and its length in rows of a file of so many.
 PLACES = (0.25, 0.4, 0.7)
 
 
 def holes_of(rows: int) -> list[tuple[int, int]]:
-    """First row and length of each hole in a file: one trade, a thousand, ten minutes."""
+    """First row and length of each gap in a file: one trade, a thousand, ten minutes."""
     lengths = (1, 1000, rows // 144)
     return [(int(place * rows), length) for place, length in zip(PLACES, lengths, strict=True)]
 
@@ -63,7 +63,7 @@ def find(warehouse: Path) -> tuple[float, float, float, list[dict[str, Any]]]:
 
 
 def main() -> int:
-    """Prints the figures; 1 if a hole was not found, or one too many."""
+    """Prints the figures; 1 if a gap was not found, or one too many."""
     folder = Path(sys.argv[1]).absolute()
     total = int(sys.argv[2]) if len(sys.argv) > 2 else 4_000_000
     rows = min(ROWS, total // 4)
@@ -77,7 +77,7 @@ def main() -> int:
     wanted = sorted([length for _ in numbers for _, length in holes_of(rows)] + [rows])
     landing, _ = load(data, warehouse)
     build, models, ask, holes = find(warehouse)
-    found = sorted(hole["missing"] for hole in holes)
+    found = sorted(gap["missing"] for gap in holes)
     first_complete = found == wanted
     print(f"{len(numbers) * rows:,} numbers in {len(numbers)} files, {len(wanted)} holes planted")
     print(f"landing                       {landing:8.1f} s")
@@ -90,7 +90,7 @@ def main() -> int:
     again, _ = load(data, warehouse)
     build, models, ask, more = find(warehouse)
     wanted = sorted([*wanted, *(length for _, length in holes_of(rows))])
-    found_more = sorted(hole["missing"] for hole in more)
+    found_more = sorted(gap["missing"] for gap in more)
     print(f"one more file: landing        {again:8.1f} s")
     print(f"models of the holes           {models:8.1f} s of {build:.1f} s that dbt took")
     print(f"loaders gaps                  {ask:8.1f} s")

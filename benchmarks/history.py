@@ -74,7 +74,7 @@ select
     contracts as sum_open_interest, contracts * open as sum_open_interest_value, file_id
 from steps
 inner join days on days.dataset = 'metrics' and days.day = date_trunc('day', open_time)
-where hash($symbol, number, 'hole') % 500 > 0
+where hash($symbol, number, 'gap') % 500 > 0
 order by open_time;
 
 insert into ops.ingestion_files by name

@@ -58,7 +58,7 @@ RAW_METRICS = f"market varchar, {', '.join(f'{name} {kind}' for name, kind in ME
 
 
 def trades_file(folder: Path, number: int, rows: int = ROWS, missing: str = "false") -> Path:
-    """A day of trades, spread over it, whose ids have no hole but those of the rows (SQL, of i) that are `missing`."""
+    """A day of trades, spread over it, whose ids have no gap but those of the rows (SQL, of i) that are `missing`."""
     day = FIRST_DAY + timedelta(days=number)
     start = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000)
     target = folder / f"data/futures/um/daily/aggTrades/BTCUSDT/BTCUSDT-aggTrades-{day}.csv"
@@ -269,7 +269,7 @@ def inside_the_process(data: Path, warehouse: Path) -> tuple[float, float]:
     """Seconds of a first and a second load, without the start of Python."""
     from click.testing import CliRunner
 
-    from loaders.cli import cli
+    from loaders.cli.group import cli
 
     seconds: list[float] = []
     for _ in range(2):

@@ -35,11 +35,11 @@ import duckdb
 from rich.console import Console
 from rich.table import Table
 
-from loaders import pipeline, sample
-from loaders.discovery import Selection
-from loaders.loading import Request
-from loaders.pipeline import Run, Step
+from loaders.ingest.load import Request
 from loaders.progress import Lines
+from loaders.runs import pipeline, sample
+from loaders.runs.pipeline import Run, StepResult
+from loaders.selection import Selection
 from loaders.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -134,7 +134,7 @@ class Fault:
     """A fault: its name, what it is, and what plants it. `behind`: in the warehouse; `project`: in a copy of that."""
 
     name: str
-    says: str
+    description: str
     plant: Callable[[Place], object]
     behind: bool = False
     project: bool = False
@@ -738,7 +738,7 @@ def mart_heatmap_altered(place: Place) -> None:
     )
 
 
-@fault("a hole is taken out of data_gaps, and its candle out of the marts", behind=True)
+@fault("a gap is taken out of data_gaps, and its candle out of the marts", behind=True)
 def hole_hidden(place: Place) -> None:
     place.change(
         f"delete from marts.klines_5m where {_AT}",
@@ -970,7 +970,7 @@ def judge(good: Path, found: Path) -> tuple[int, list[str]]:
         and not any(series == [*of] and start <= time < end for *of, start, end in gaps)
         and (series[0], series[2]) not in refused
     ]
-    wrong = [f"a hole that nothing names: {' '.join(map(str, hole))}" for hole in holes[:3]]
+    wrong = [f"a gap that nothing names: {' '.join(map(str, gap))}" for gap in holes[:3]]
     other = [row for row in differences if row[-1] != "missing"]
     of_dataset_and_symbol = itemgetter(0, 2)
     for (dataset, symbol), rows in groupby(sorted(other, key=of_dataset_and_symbol), of_dataset_and_symbol):
@@ -999,8 +999,8 @@ def outcome_of(place: Place, done: Run, good: Path) -> Outcome:
     return Outcome(tuple(_caught(place, steps)), published, tuple(wrong), done.exit_status, differences)
 
 
-def _caught(place: Place, steps: dict[str, Step]) -> Iterator[str]:
-    load = steps["load"].facts
+def _caught(place: Place, steps: dict[str, StepResult]) -> Iterator[str]:
+    load = steps["load"].result
     for failure in load.get("failures", [])[:1]:
         yield f"landing refuses {len(load['failures'])} file: {_short(failure['error'])}"
     if load.get("rows_rejected"):
@@ -1011,10 +1011,10 @@ def _caught(place: Place, steps: dict[str, Step]) -> Iterator[str]:
     ((doubled,),) = place.query("select coalesce(sum(rows_duplicate), 0) from ops.ingestion_files") or [(0,)]
     if doubled:
         yield f"landing drops {doubled} repeated rows"
-    for one in steps["build"].facts.get("failures", []):
+    for one in steps["build"].result.get("failures", []):
         name = one["node"].split(".")[0]
         yield f"dbt test {name}" if one["message"].startswith("Got ") else f"dbt error {name}: {_short(one['message'])}"
-    for one in steps["validate"].facts.get("results", []):
+    for one in steps["validate"].result.get("results", []):
         if one["status"] != "pass":
             yield f"expectation {one['table']}.{one['expectation']} ({one['status']})"
     for name, status, symbol in place.query(
@@ -1110,7 +1110,7 @@ def table_of(outcomes: dict[str, Outcome]) -> Table:
         if outcome.published:
             rows = f"{outcome.differences} rows differ, all told" if outcome.differences else "all rows right"
             published = f"yes, {rows if not outcome.wrong else 'false rows'}"
-        table.add_row(name, FAULTS[name].says, caught, published, "\n".join(outcome.wrong) or "yes")
+        table.add_row(name, FAULTS[name].description, caught, published, "\n".join(outcome.wrong) or "yes")
     return table
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from loaders import quality
 from loaders.settings import Settings
+from loaders.validation import runner
 from tests.marts import archive
 from tests.marts.conftest import PROJECT, Warehouse, another
 
@@ -44,8 +44,8 @@ def built_once(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     archive.write(warehouse.data / "kraken" / "XBTUSD_1440.csv", [f"{day},100.0,101.0,99.0,100.0,1.5,7"])
     warehouse.load()
     warehouse.build()
-    validation = quality.validate(settings_of(warehouse), warehouse.path)
-    assert validation.passed, quality.text(validation)
+    validation = runner.validate(settings_of(warehouse), warehouse.path)
+    assert validation.passed, runner.text(validation)
     return warehouse
 
 

@@ -7,7 +7,7 @@ from loaders.datasets.base import (
     INTERVALS,
     SYMBOL,
     Column,
-    Dataset,
+    FileLayout,
     Identity,
     Kind,
     Market,
@@ -21,8 +21,8 @@ from loaders.datasets.kraken import OHLCVT
 from loaders.datasets.names import identify
 
 #: Every layout, by its own name; several layouts may be one dataset (`liquidations`).
-LAYOUTS: dict[str, Dataset] = {
-    layout.layout: layout
+LAYOUTS: dict[str, FileLayout] = {
+    layout.name: layout
     for layout in (KLINES, AGG_TRADES, METRICS, FUNDING_RATES, LIQUIDATIONS, FORCE_ORDERS, OHLCVT, LEVELS)
 }
 
@@ -43,7 +43,7 @@ __all__ = [
     "OHLCVT",
     "SYMBOL",
     "Column",
-    "Dataset",
+    "FileLayout",
     "Identity",
     "Kind",
     "Market",

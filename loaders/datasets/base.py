@@ -44,10 +44,10 @@ class Kind(Enum):
 
     INTEGER = "integer"
     DECIMAL = "decimal"
-    FLAG = "flag"  # true or false, in any case
+    BOOLEAN = "boolean"  # true or false, in any case
     TEXT = "text"
     EPOCH = "epoch"  # a number since 1970, in seconds, milliseconds or microseconds
-    CLOCK = "clock"  # 2024-02-16 13:30:00, UTC
+    TIMESTAMP_TEXT = "timestamp text"  # 2024-02-16 13:30:00, UTC
 
 
 class Unit(Enum):
@@ -96,16 +96,17 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class Dataset:
+class FileLayout:
     """One layout of files, and the raw table that takes its rows.
 
-    `columns` are in the order of publication; `optional` ones may follow. `stored` gives raw column → SQL over the
+    `columns` are in the order of publication; `optional` ones may follow. `derived` gives raw column → SQL over the
     published columns where the two differ. `key` and `time` are raw columns. `checks` are (reason, SQL over raw
-    columns that must be true); `{step}` in it is the interval in microseconds. `slack_us` widens the period on both
-    sides, `closed_end` takes the period's end itself in.
+    columns that must be true); `{step}` in it is the interval in microseconds. `time_tolerance_us` widens the period on
+    both sides, `closed_end` takes the period's end itself in. `sequence_column` is a number that grows by one from row
+    to row, where the exchange publishes one.
     """
 
-    layout: str
+    name: str
     dataset: str
     table: str
     columns: tuple[Column, ...]
@@ -113,17 +114,9 @@ class Dataset:
     time: str
     checks: tuple[tuple[str, str], ...]
     optional: tuple[Column, ...] = ()
-    stored: tuple[tuple[str, str], ...] = ()
+    derived: tuple[tuple[str, str], ...] = ()
     symbol_column: str | None = None
-    dense_key: str | None = None
-    slack_us: int = 0
+    sequence_column: str | None = None
+    time_tolerance_us: int = 0
     closed_end: bool = False
-    header_possible: bool = True
     many_symbols: bool = False
-
-    def column(self, name: str) -> Column:
-        """The published column of that name. Raises KeyError."""
-        for column in (*self.columns, *self.optional):
-            if column.name == name:
-                return column
-        raise KeyError(name)

@@ -6,7 +6,7 @@ must look right one by one, since files with missing, doubled and zero rows were
 
 from __future__ import annotations
 
-from loaders.datasets.base import Column, Dataset, Kind
+from loaders.datasets.base import Column, FileLayout, Kind
 
 _INTEGER, _DECIMAL, _EPOCH, _TEXT = Kind.INTEGER, Kind.DECIMAL, Kind.EPOCH, Kind.TEXT
 
@@ -25,8 +25,8 @@ _CANDLE_CHECKS = (
     ),
 )
 
-KLINES = Dataset(
-    layout="klines",
+KLINES = FileLayout(
+    name="klines",
     dataset="klines",
     table="binance_klines",
     columns=(
@@ -48,8 +48,8 @@ KLINES = Dataset(
     checks=_CANDLE_CHECKS,
 )
 
-AGG_TRADES = Dataset(
-    layout="aggTrades",
+AGG_TRADES = FileLayout(
+    name="aggTrades",
     dataset="aggTrades",
     table="binance_agg_trades",
     columns=(
@@ -59,12 +59,12 @@ AGG_TRADES = Dataset(
         Column("first_trade_id", _INTEGER),
         Column("last_trade_id", _INTEGER),
         Column("transact_time", _EPOCH),
-        Column("is_buyer_maker", Kind.FLAG),
+        Column("is_buyer_maker", Kind.BOOLEAN),
     ),
-    optional=(Column("is_best_match", Kind.FLAG),),
+    optional=(Column("is_best_match", Kind.BOOLEAN),),
     key=("agg_trade_id",),
     time="transact_time",
-    dense_key="agg_trade_id",
+    sequence_column="agg_trade_id",
     checks=(
         ("a negative id", "agg_trade_id >= 0"),
         ("a price that cannot be (zero or negative)", "price > 0"),
@@ -74,12 +74,12 @@ AGG_TRADES = Dataset(
     ),
 )
 
-METRICS = Dataset(
-    layout="metrics",
+METRICS = FileLayout(
+    name="metrics",
     dataset="metrics",
     table="binance_metrics",
     columns=(
-        Column("create_time", Kind.CLOCK),
+        Column("create_time", Kind.TIMESTAMP_TEXT),
         Column("symbol", _TEXT),
         Column("sum_open_interest", _DECIMAL, scale=16, blank=True),
         Column("sum_open_interest_value", _DECIMAL, scale=16, blank=True),
@@ -102,8 +102,8 @@ METRICS = Dataset(
     ),
 )
 
-FUNDING_RATES = Dataset(
-    layout="fundingRate",
+FUNDING_RATES = FileLayout(
+    name="fundingRate",
     dataset="fundingRate",
     table="binance_funding_rates",
     columns=(
@@ -114,7 +114,7 @@ FUNDING_RATES = Dataset(
     key=("calc_time",),
     time="calc_time",
     # calc_time jitters by milliseconds around the hour, and the first hour of a month is the month's first instant.
-    slack_us=1_000_000,
+    time_tolerance_us=1_000_000,
     checks=(
         ("a funding interval that cannot be", "funding_interval_hours between 1 and 24"),
         ("a funding rate that cannot be (100 % or more)", "abs(last_funding_rate) < 1"),
@@ -148,8 +148,8 @@ _ORDER_KEY = (
 )
 
 #: liquidationSnapshot, withdrawn by the exchange; people still hold files. Rows appear twice.
-LIQUIDATIONS = Dataset(
-    layout="liquidationSnapshot",
+LIQUIDATIONS = FileLayout(
+    name="liquidationSnapshot",
     dataset="liquidations",
     table="binance_liquidations",
     columns=(
@@ -170,8 +170,8 @@ LIQUIDATIONS = Dataset(
 )
 
 #: Recordings of the forceOrder stream: many symbols in one file, written without the quote currency where it is USDT.
-FORCE_ORDERS = Dataset(
-    layout="forceOrder",
+FORCE_ORDERS = FileLayout(
+    name="forceOrder",
     dataset="liquidations",
     table="binance_liquidations",
     columns=(
@@ -190,7 +190,7 @@ FORCE_ORDERS = Dataset(
     ),
     key=_ORDER_KEY,
     time="time",
-    stored=(
+    derived=(
         (
             "symbol",
             "case when regexp_matches(symbol, '(USDT|USDC|BUSD|_[A-Z0-9]+)$') then symbol else symbol || 'USDT' end",
@@ -201,6 +201,6 @@ FORCE_ORDERS = Dataset(
         *_ORDER_CHECKS,
     ),
     # A recording is named after the day on which it began and may run over midnight.
-    slack_us=86_400_000_000,
+    time_tolerance_us=86_400_000_000,
     many_symbols=True,
 )

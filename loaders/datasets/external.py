@@ -7,7 +7,7 @@ may have any unit.
 
 from __future__ import annotations
 
-from loaders.datasets.base import Column, Dataset, Kind
+from loaders.datasets.base import Column, FileLayout, Kind
 
 # A text in UTC, to the minute or finer, or a number since 1970 in seconds, milliseconds or microseconds.
 _TIME = r"""case
@@ -23,8 +23,8 @@ _TIME = r"""case
         )
 end"""
 
-LEVELS = Dataset(
-    layout="levels",
+LEVELS = FileLayout(
+    name="levels",
     dataset="levels",
     table="external_levels",
     columns=(
@@ -34,7 +34,7 @@ LEVELS = Dataset(
         Column("price", Kind.DECIMAL),
         Column("volume", Kind.DECIMAL),
     ),
-    stored=(("time", _TIME),),
+    derived=(("time", _TIME),),
     key=("time", "side", "price"),
     time="time",
     symbol_column="symbol",

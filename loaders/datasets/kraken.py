@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loaders.datasets.base import Column, Dataset, Kind
+from loaders.datasets.base import Column, FileLayout, Kind
 
 #: Lengths of candles that Kraken publishes, in minutes → as this project writes intervals.
 MINUTES: dict[int, str] = {
@@ -16,8 +16,8 @@ MINUTES: dict[int, str] = {
     1440: "1d",
 }
 
-OHLCVT = Dataset(
-    layout="ohlcvt",
+OHLCVT = FileLayout(
+    name="ohlcvt",
     dataset="ohlcvt",
     table="kraken_ohlcvt",
     columns=(

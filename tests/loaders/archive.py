@@ -11,10 +11,11 @@ from typing import Any
 
 import duckdb
 
-from loaders import loading, warehouse
-from loaders.discovery import Selection
-from loaders.loading import Report, Request
+from loaders import warehouse
+from loaders.ingest import load
+from loaders.ingest.load import LoadResult, Request
 from loaders.progress import Lines
+from loaders.selection import Selection
 from loaders.settings import Settings
 
 KLINES = (
@@ -125,11 +126,11 @@ class House:
         """Where the archive would keep a USD-M file."""
         return self.data / "futures" / "um" / period / kind / name
 
-    def load(self, *folders: Path, **request: Any) -> Report:
+    def load(self, *folders: Path, **request: Any) -> LoadResult:
         """Loads the folder, or those given."""
         wanted = Request(folders or (self.data,), request.pop("selection", Selection()), **{"retries": 0, **request})
         with warehouse.writer(self.settings, self.path, readable=wanted.folders) as opened:
-            return loading.load(opened, self.settings, wanted, Lines())
+            return load.load(opened, self.settings, wanted, Lines())
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Rows of a read-only query."""

@@ -350,18 +350,18 @@ def test_the_engine_reads_nothing_outside_its_folders(house: House, tmp_path: Pa
 
 
 def test_a_file_that_changes_while_it_is_read_is_refused(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    from loaders import reading
+    from loaders.files import inspection
 
     path = write(house.place(INSIDE), klines())
-    take = reading._Scan.take
+    take = inspection._Scan.take
 
-    def append(scan: reading._Scan, chunk: bytes) -> None:
+    def append(scan: inspection._Scan, chunk: bytes) -> None:
         if not scan.size:
             with path.open("a") as file:
                 file.write("more\n")
         take(scan, chunk)
 
-    monkeypatch.setattr(reading._Scan, "take", append)
+    monkeypatch.setattr(inspection._Scan, "take", append)
     report = house.load()
     assert "changed while it was read" in report.failures[0].message
 

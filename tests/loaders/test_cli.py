@@ -12,7 +12,9 @@ import duckdb
 import pytest
 from click.testing import CliRunner
 
-from loaders import cli, schema, warehouse
+from loaders import warehouse
+from loaders.cli import group
+from loaders.warehouse import schema
 from tests.loaders import archive
 from tests.loaders.archive import House, text, write
 
@@ -26,7 +28,7 @@ def run(house: House, *arguments: str) -> tuple[int, str, str]:
         patch.setattr(sys, "exit", _Exit.leave)
         with runner.isolation() as (out, err, _):
             try:
-                cli.main(["--warehouse", str(house.path), *arguments])
+                group.main(["--warehouse", str(house.path), *arguments])
                 status = 0
             except _Exit as ended:
                 status = ended.status
@@ -60,8 +62,8 @@ def folder_state(house: House) -> dict[str, tuple[int, int]]:
 
 def test_load_answers_with_one_json_document(filled: House) -> None:
     status, out, _ = run(filled, "--json", "load", "--data-dir", str(filled.data))
-    facts = json.loads(out)
-    assert (status, facts["files_loaded"], facts["rows_loaded"], facts["exit_status"]) == (0, 2, 576, 0)
+    result = json.loads(out)
+    assert (status, result["files_loaded"], result["rows_loaded"], result["exit_status"]) == (0, 2, 576, 0)
 
 
 def test_dry_run_touches_nothing(filled: House) -> None:
@@ -108,7 +110,7 @@ def test_wrong_usage_is_status_2_and_makes_no_warehouse(house: House, arguments:
 
 def test_a_second_writer_gets_75_and_the_name_of_the_first(filled: House) -> None:
     with warehouse.writer(filled.settings, filled.path):
-        command = [sys.executable, "-m", "loaders.cli", "--warehouse", str(filled.path)]
+        command = [sys.executable, "-m", "loaders", "--warehouse", str(filled.path)]
         done = subprocess.run(
             [*command, "load", "--data-dir", str(filled.data), "--wait", "0.5"],
             capture_output=True,
@@ -178,7 +180,7 @@ def test_a_newer_warehouse_is_refused_and_an_older_one_migrated(filled: House) -
 
 
 def test_every_command_has_help() -> None:
-    for name, command in cli.cli.commands.items():
+    for name, command in group.cli.commands.items():
         assert command.help, name
         for option in command.params:
             assert getattr(option, "help", None), f"{name} {option.name}"

@@ -38,7 +38,7 @@ def start(house: House) -> subprocess.Popen[bytes]:
     command = [
         sys.executable,
         "-m",
-        "loaders.cli",
+        "loaders",
         "--warehouse",
         str(house.path),
         "load",
@@ -103,7 +103,7 @@ def test_an_aborted_checkpoint_loses_nothing(house: House, moment: str) -> None:
 def test_a_signal_ends_between_files(tmp_path: Path, number: signal.Signals) -> None:
     house = House(tmp_path)
     fill(house)
-    command = [sys.executable, "-m", "loaders.cli", "--warehouse", str(house.path)]
+    command = [sys.executable, "-m", "loaders", "--warehouse", str(house.path)]
     process = subprocess.Popen(
         [*command, "load", "--data-dir", str(house.data), "--throttle-ms", "50"], stdout=subprocess.PIPE, text=True
     )

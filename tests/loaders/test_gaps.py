@@ -1,4 +1,4 @@
-"""What REST still has of a hole depends on the clock; the holes themselves come from the marts."""
+"""What REST still has of a gap depends on the clock; the holes themselves come from the marts."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from loaders import gaps
-from loaders.discovery import Selection
 from loaders.errors import MartsMissing
+from loaders.queries import gaps
+from loaders.selection import Selection
 
 NOW = datetime(2026, 6, 30, 12, tzinfo=UTC).replace(tzinfo=None)
 
 
 @pytest.fixture
 def marts(tmp_path: Path) -> duckdb.DuckDBPyConnection:
-    """One hole of each kind, from two days to one day before `NOW`, and the files around that of the candles."""
+    """One gap of each kind, from two days to one day before `NOW`, and the files around that of the candles."""
     connection = duckdb.connect(tmp_path / "warehouse.duckdb")
     connection.execute("""
         create schema marts;

@@ -6,9 +6,12 @@ from decimal import Decimal
 
 import pytest
 
-from loaders import forgetting, ledger, status, warehouse
+from loaders import warehouse
 from loaders.datasets import NameRefused, identify
-from loaders.discovery import Selection
+from loaders.ingest import forget
+from loaders.queries import coverage
+from loaders.selection import Selection
+from loaders.warehouse import ledger
 from tests.loaders.archive import House, text, utc, write
 
 HEADER = "time,symbol,side,price,volume"
@@ -141,7 +144,7 @@ def test_providers_do_not_replace_each_other_and_a_new_revision_does(house: Hous
     ]
     house.consistent()
     with warehouse.reader(house.path) as connection:
-        answer = status.facts(connection, overlaps=True)
+        answer = coverage.to_dict(connection, overlaps=True)
     assert [(row["provider"], row["rows"]) for row in answer["coverage"]] == [("rival", 3), ("vendor", 2)]
     assert answer["overlaps"] == []
 
@@ -152,7 +155,7 @@ def test_levels_can_be_forgotten(house: House) -> None:
     house.load()
     selection = Selection(symbols=frozenset({"BTCUSDT"}), datasets=frozenset({"levels"}))
     with warehouse.writer(house.settings, house.path) as opened:
-        gone = forgetting.forget(opened, house.settings, [], selection, {})
+        gone = forget.forget(opened, house.settings, [], selection, {})
     assert (len(gone.files), gone.rows) == (2, 6)
     assert house.query(LEVELS) == []
     house.consistent()

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from loaders import landing
-from loaders.discovery import Selection
+from loaders.ingest import load, typed_insert
+from loaders.selection import Selection
 from tests.loaders import archive
 from tests.loaders.archive import FUNDING, KLINES, METRICS, ORDERS, TRADES, House, text, write, write_gz, write_zip
 
@@ -241,13 +241,13 @@ def test_small_files_share_a_statement(house: House, monkeypatch: pytest.MonkeyP
             rows = text(archive.metrics(day, symbol=symbol), METRICS)
             write(house.place(f"{symbol}-metrics-{day}.csv", f"metrics/{symbol}"), rows)
     together: list[int] = []
-    typed = landing.land_typed
+    typed = typed_insert.insert_typed
 
     def counted(*given: Any, **named: Any) -> Any:
         together.append(len(given[2]))
         return typed(*given, **named)
 
-    monkeypatch.setattr(landing, "land_typed", counted)
+    monkeypatch.setattr(load, "insert_typed", counted)
     assert house.load().exit_status == 0
     assert together == [4]
     house.consistent()
@@ -265,12 +265,13 @@ def test_only_what_is_asked_for(house: House) -> None:
 
 
 def test_file_numbers_are_never_used_again(house: House) -> None:
-    from loaders import forgetting, warehouse
+    from loaders import warehouse
+    from loaders.ingest import forget
 
     path = write(house.place(NAME), text(archive.klines(DAY)))
     house.load()
     with warehouse.writer(house.settings, house.path) as opened:
-        gone = forgetting.forget(opened, house.settings, [path], Selection(), {})
+        gone = forget.forget(opened, house.settings, [path], Selection(), {})
     assert gone.rows == 288
     assert house.query("select count(*) from raw.binance_klines") == [(0,)]
     assert house.query("select count(*) from ops.ingestion_changes") == [(2,)]

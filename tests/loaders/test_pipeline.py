@@ -18,13 +18,14 @@ import duckdb
 import pytest
 from filelock import FileLock
 
-from loaders import building, notifying, pipeline, publishing
-from loaders.building import Built
-from loaders.discovery import Selection
+from loaders.delivery import publish
 from loaders.errors import NotNotified
-from loaders.loading import Request
-from loaders.pipeline import Run
+from loaders.ingest.load import Request
 from loaders.progress import Lines
+from loaders.runs import dbt, notify, pipeline
+from loaders.runs.dbt import Built
+from loaders.runs.pipeline import Run
+from loaders.selection import Selection
 from tests.conftest import change, settings_of
 from tests.marts import archive
 from tests.marts.conftest import Warehouse, another
@@ -53,7 +54,7 @@ def quick_build(monkeypatch: pytest.MonkeyPatch) -> Callable[[Built], None]:
     """Puts an answer in the place of dbt."""
 
     def answer(built: Built) -> None:
-        monkeypatch.setattr(building, "build", lambda project, path, wait_seconds: built)
+        monkeypatch.setattr(dbt, "build", lambda project, path, wait_seconds: built)
 
     return answer
 
@@ -77,8 +78,8 @@ def test_a_run_publishes_what_passed_and_names_the_refused_file(tmp_path: Path) 
     answer = json.loads(warehouse.run(sys.executable, "-m", "loaders", "--json", "run", expect=1))
 
     assert {step["step"]: step["outcome"] for step in answer["steps"]} == {
-        "check": "attention",
-        "load": "attention",
+        "check": "warning",
+        "load": "warning",
         "build": "ok",
         "validate": "ok",
         "publish": "ok",
@@ -226,7 +227,7 @@ def test_a_signal_while_it_publishes_leaves_the_last_file(
     quick_build(GOOD)
     target = passed.folder / "marts.duckdb"
     target.write_bytes(b"the last published file")
-    monkeypatch.setattr(publishing, "_sync", lambda path: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr(publish, "_sync", lambda path: os.kill(os.getpid(), signal.SIGTERM))
     done, said = run(passed)
     assert (outcomes(done)["validate"], outcomes(done)["publish"]) == ("ok", "failed")
     assert done.exit_status == 128 + signal.SIGTERM
@@ -265,9 +266,9 @@ def test_a_check_that_was_better_in_the_published_file_turned_bad(tmp_path: Path
             ) {columns}
             """
         )
-    assert pipeline.turned_bad(now, then) == []
+    assert pipeline.regressions(now, then) == []
     then.write_bytes(b"no database")
-    assert pipeline.turned_bad(now, then) == ["marts.duckdb could not be opened: what its checks were is not known"]
+    assert pipeline.regressions(now, then) == ["marts.duckdb could not be opened: what its checks were is not known"]
     then.unlink()
     with duckdb.connect(str(then)) as connection:
         connection.execute(
@@ -278,7 +279,7 @@ def test_a_check_that_was_better_in_the_published_file_turned_bad(tmp_path: Path
             ) {columns}
             """
         )
-    assert pipeline.turned_bad(now, then) == [
+    assert pipeline.regressions(now, then) == [
         "freshness of klines AAAUSDT: pass → warn (3 days)",
         "missing of everything: warn → fail",
     ]
@@ -311,10 +312,10 @@ def webhook() -> Iterator[tuple[str, list[dict[str, Any]], list[int]]]:
 def test_a_webhook_is_sent_the_facts(webhook: tuple[str, list[dict[str, Any]], list[int]]) -> None:
     url, posted, answers = webhook
     answers += [200, 500]
-    notifying.notify(url, {"text": "not published", "exit_status": 1})
+    notify.send_notice(url, {"text": "not published", "exit_status": 1})
     assert posted == [{"text": "not published", "exit_status": 1}]
     with pytest.raises(NotNotified, match="answered 500") as refused:
-        notifying.notify(url, {"text": "again"})
+        notify.send_notice(url, {"text": "again"})
     assert "secret" not in str(refused.value)
 
 
@@ -330,5 +331,5 @@ def test_a_webhook_is_sent_the_facts(webhook: tuple[str, list[dict[str, Any]], l
 )
 def test_what_could_not_be_told_is_an_error(target: str, why: str) -> None:
     with pytest.raises(NotNotified, match=why) as refused:
-        notifying.notify(target, {"text": "x"})
+        notify.send_notice(target, {"text": "x"})
     assert "secret" not in str(refused.value)

@@ -77,7 +77,7 @@ def test_what_is_false_and_not_told_keeps_the_last_file(good: Place, name: str, 
 
 
 def test_the_judge_sees_what_nothing_tells(good: Place, tmp_path: Path) -> None:
-    """A candle of the published file is changed, a snapshot is taken out: the one is false, the other is a hole."""
+    """A candle of the published file is changed, a snapshot is taken out: the one is false, the other is a gap."""
     other = tmp_path / "marts.duckdb"
     shutil.copy(good.published, other)
     other.chmod(0o644)
@@ -89,6 +89,6 @@ def test_the_judge_sees_what_nothing_tells(good: Place, tmp_path: Path) -> None:
     differences, wrong = judge(good.published, other)
     assert differences == 2
     assert wrong == [
-        "a hole that nothing names: metrics um BTCUSDT 5m 2026-03-29 08:20:00",
+        "a gap that nothing names: metrics um BTCUSDT 5m 2026-03-29 08:20:00",
         "1 false rows of klines ETHUSDT that no check names, from 2026-03-29 08:20:00 on",
     ]

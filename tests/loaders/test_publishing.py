@@ -11,9 +11,9 @@ import duckdb
 import pytest
 from filelock import FileLock
 
-from loaders import publishing
+from loaders.delivery import publish
+from loaders.delivery.publish import Publication
 from loaders.errors import NotPublishable, PublishedBusy, WarehouseMissing
-from loaders.publishing import Publication
 from tests.conftest import change, settings_of
 from tests.marts.conftest import Warehouse
 
@@ -25,7 +25,7 @@ def target_of(warehouse: Warehouse) -> Path:
 
 
 def published(warehouse: Warehouse, job_id: str | None = None, target: Path | None = None) -> Publication:
-    return publishing.publish(
+    return publish.publish(
         settings_of(warehouse), warehouse.path, target or target_of(warehouse), job_id=job_id, wait_seconds=10
     )
 
@@ -150,7 +150,7 @@ def test_a_publication_that_breaks_off_leaves_the_last_file(passed: Warehouse, m
     def full(*_: object) -> None:
         raise OSError("no space left")
 
-    monkeypatch.setattr(publishing, "_sync", full)
+    monkeypatch.setattr(publish, "_sync", full)
     with pytest.raises(OSError, match="no space left"):
         published(passed)
     assert target.read_bytes() == before
@@ -163,9 +163,9 @@ def test_a_publication_that_breaks_off_leaves_the_last_file(passed: Warehouse, m
 def test_two_do_not_publish_at_once(passed: Warehouse) -> None:
     settings, target = settings_of(passed), target_of(passed)
     with FileLock(f"{target}.lock"), pytest.raises(PublishedBusy):
-        publishing.publish(settings, passed.path, target)
+        publish.publish(settings, passed.path, target)
     with pytest.raises(WarehouseMissing):
-        publishing.publish(settings, passed.folder / "nothing.duckdb", target)
+        publish.publish(settings, passed.folder / "nothing.duckdb", target)
 
 
 def test_the_command_says_what_it_did_or_why_not(passed: Warehouse) -> None:

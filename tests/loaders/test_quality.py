@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from loaders import quality, warehouse
+from loaders import warehouse
 from loaders.errors import FolderNotOurs, WarehouseBusy, WarehouseMissing
-from loaders.expectations import Expectation, Keyed, Suite, suites
-from loaders.quality import Validation
+from loaders.validation import runner
+from loaders.validation.runner import Validation
+from loaders.validation.suites import Expectation, Keyed, Suite, suites
 from tests.conftest import change, settings_of
 from tests.marts.conftest import PROJECT, Warehouse
 
@@ -24,17 +25,17 @@ def suite_of(table: str) -> Suite:
 
 
 def validated(warehouse: Warehouse, *asked: Suite) -> Validation:
-    return quality.validate(settings_of(warehouse), warehouse.path, asked=asked or None)
+    return runner.validate(settings_of(warehouse), warehouse.path, asked=asked or None)
 
 
-def troubles(validation: Validation) -> dict[str, str]:
-    return {f"{result.table} {result.expectation}": result.status for result in validation.troubles}
+def failures(validation: Validation) -> dict[str, str]:
+    return {f"{result.table} {result.expectation}": result.status for result in validation.failures}
 
 
 def test_a_good_warehouse_passes_and_the_results_are_kept(passed: Warehouse) -> None:
     validation = validated(passed)
     assert validation.passed
-    assert troubles(validation) == {}
+    assert failures(validation) == {}
     kept = passed.query(
         f"""
         select table_name, expectation, status, unexpected_rows, detail, build_id = (select build_id from state.builds),
@@ -144,7 +145,7 @@ def test_every_landed_table_and_every_mart_has_a_suite(passed: Warehouse) -> Non
             "marts.open_interest_5m",
             "update marts.open_interest_5m set oi_delta = 1 where snapshot_at = '2024-03-02 08:00:00'",
             {"changes_are_of_one_step"},
-            id="a change over a hole",
+            id="a change over a gap",
         ),
         pytest.param(
             "marts.open_interest_5m",
@@ -168,19 +169,19 @@ def test_every_landed_table_and_every_mart_has_a_suite(passed: Warehouse) -> Non
             "marts.open_interest_5m",
             "delete from marts.data_gaps",
             {"holes_are_named"},
-            id="a hole in the snapshots that nobody names",
+            id="a gap in the snapshots that nobody names",
         ),
         pytest.param(
             "marts.candles",
             "delete from marts.data_gaps",
             {"holes_are_named"},
-            id="a hole in the candles that nobody names",
+            id="a gap in the candles that nobody names",
         ),
         pytest.param(
             "marts.candles",
             "update marts.data_gaps set missing = missing + 1",
             {"holes_are_named"},
-            id="a hole of another length than is said",
+            id="a gap of another length than is said",
         ),
         pytest.param(
             "marts.quality_checks",
@@ -262,10 +263,10 @@ def test_a_bad_table_fails(passed: Warehouse, table: str, fault: str, caught_by:
     expected = {f"{table} {name}" for name in caught_by & {one.name for one in asked.expectations}}
     change(passed, fault)
     validation = validated(passed, asked)
-    assert troubles(validation) == dict.fromkeys(expected, "fail")
+    assert failures(validation) == dict.fromkeys(expected, "fail")
     assert expected
     assert not validation.passed
-    (first, *_) = validation.troubles
+    (first, *_) = validation.failures
     assert first.unexpected_rows
     assert json.loads(first.detail or "")
 
@@ -274,7 +275,7 @@ def test_a_missing_table_is_an_error_for_each_of_its_expectations(passed: Wareho
     change(passed, "drop table marts.liquidation_map")
     asked = suite_of("marts.liquidation_map")
     validation = validated(passed, asked)
-    assert troubles(validation) == {f"marts.liquidation_map {one.name}": "error" for one in asked.expectations}
+    assert failures(validation) == {f"marts.liquidation_map {one.name}": "error" for one in asked.expectations}
     assert not validation.passed
     assert passed.query("select distinct status, unexpected_rows from ops.validation_results where detail is not null")
 
@@ -326,7 +327,7 @@ EXCEPTION = {"raised_exception": True, "exception_message": "out of memory"}
     ],
 )
 def test_only_a_count_of_zero_without_an_exception_is_a_pass(answer: dict[str, Any] | None, status: str) -> None:
-    assert quality.judged("t", Expectation("e", "Holds.", "select 1"), answer).status == status
+    assert runner.judged("t", Expectation("e", "Holds.", "select 1"), answer).status == status
 
 
 def test_a_validation_without_any_result_did_not_pass(passed: Warehouse) -> None:
@@ -352,21 +353,21 @@ def test_pages_replace_those_of_the_last_run_and_nothing_else(passed: Warehouse,
     settings = settings_of(passed)
     asked = [suite_of("marts.liquidation_map")]
     for _ in range(2):
-        quality.validate(settings, passed.path, asked=asked)
+        runner.validate(settings, passed.path, asked=asked)
     pages = list((passed.folder / "data_docs" / "validations").rglob("*.html"))
     assert len(pages) == 1
     letters = tmp_path / "letters"
     letters.mkdir()
     (letters / "dear.txt").write_text("Dear")
     with pytest.raises(FolderNotOurs):
-        quality.validate(settings.model_copy(update={"data_docs": letters}), passed.path, asked=asked)
+        runner.validate(settings.model_copy(update={"data_docs": letters}), passed.path, asked=asked)
     assert (letters / "dear.txt").read_text() == "Dear"
 
 
 def test_a_missing_or_busy_warehouse_is_named(passed: Warehouse, tmp_path: Path) -> None:
     settings = settings_of(passed)
     with pytest.raises(WarehouseMissing):
-        quality.validate(settings, tmp_path / "nothing.duckdb")
+        runner.validate(settings, tmp_path / "nothing.duckdb")
     hold = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", hold, str(passed.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -374,5 +375,5 @@ def test_a_missing_or_busy_warehouse_is_named(passed: Warehouse, tmp_path: Path)
         assert other.stdout is not None
         other.stdout.readline()
         with pytest.raises(WarehouseBusy):
-            quality.validate(settings, passed.path)
+            runner.validate(settings, passed.path)
         other.communicate()

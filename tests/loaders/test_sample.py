@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from loaders.sample import write_archive
+from loaders.runs.sample import write_archive
 
 UM = "data/futures/um"
 DAYS = ["2026-06-26", "2026-06-27", "2026-06-28"]

@@ -28,7 +28,7 @@ def test_every_day_is_whole_in_another_zone(warehouse: Warehouse, zone: str) -> 
             )
             == whole
         )
-    # An hour moved by a zone would tear open a hole or fold two hours into one.
+    # An hour moved by a zone would tear open a gap or fold two hours into one.
     assert warehouse.query("select distinct dataset, gap_start::varchar from marts.data_gaps order by all") == [
         ("klines", "2025-04-01 00:00:00"),
         ("klines", "2025-10-28 00:00:00"),

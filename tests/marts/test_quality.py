@@ -1,4 +1,4 @@
-"""Every hole is a row of `data_gaps`, every day of a series one of `data_completeness`, and nothing else is told."""
+"""Every gap is a row of `data_gaps`, every day of a series one of `data_completeness`, and nothing else is told."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def five_minute_candles(data: Path) -> None:
 
 
 def candles_of_other_kinds(data: Path) -> None:
-    """Spot candles with a hole are a series of their own; mark-price candles are not judged."""
+    """Spot candles with a gap are a series of their own; mark-price candles are not judged."""
     archive.klines(data, "AAAUSDT", "2024-03-01", market="spot", keep=without("2024-03-01 09:00"))
     archive.klines(data, "AAAUSDT", "2024-03-01", kind="markPriceKlines", keep=without_hours(3))
 
@@ -78,7 +78,7 @@ def one_minute_candles_that_stop(data: Path) -> None:
 
 
 def snapshots(data: Path) -> None:
-    """Two zeros, and a hole across midnight."""
+    """Two zeros, and a gap across midnight."""
     zeros = without("2024-03-01 10:00", "2024-03-01 10:05")
     archive.metrics(data, "AAAUSDT", "2024-03-01", zero=lambda time: not zeros(time))
     archive.metrics(data, "AAAUSDT", "2024-03-02", keep=without("2024-03-02 23:55"))
@@ -103,7 +103,7 @@ def trades(data: Path) -> None:
 
 
 def funding_with_a_hole(data: Path) -> None:
-    """One is missing; the step from eight hours to four is no hole."""
+    """One is missing; the step from eight hours to four is no gap."""
     times = ["2024-03-01 00:00", "2024-03-01 08:00", "2024-03-02 00:00", "2024-03-02 08:00"]
     rows = [(time, 8) for time in times] + [("2024-03-02 12:00", 4), ("2024-03-02 16:00", 4)]
     funding(data, "BBBUSDT", "2024-03", rows)

@@ -53,7 +53,7 @@ def first_days(data: Path) -> None:
 
 
 def late_days(data: Path) -> None:
-    """The day before, which arrives last: candles from one-minute files, snapshots with a hole."""
+    """The day before, which arrives last: candles from one-minute files, snapshots with a gap."""
     archive.klines(data, "AAAUSDT", "2024-03-01", interval=1)
     archive.metrics(data, "AAAUSDT", "2024-03-01", keep=lambda time: not 600 <= time.hour * 60 + time.minute < 630)
 
@@ -94,7 +94,7 @@ def trades_of_a_day(data: Path) -> None:
 
 
 def trades_of_the_day_before(data: Path) -> None:
-    """Trades that join the ones above without a hole."""
+    """Trades that join the ones above without a gap."""
     archive.agg_trades(data, "AAAUSDT", "2024-03-03", first_id=100_000 - 8640)
 
 

@@ -1,0 +1,29 @@
+"""What every command is given, and how it answers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from loaders.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every command is given."""
+
+    settings: Settings
+    warehouse: Path
+    as_json: bool
+
+    def published(self, target: Path | None) -> Path:
+        """The file that clients open, absolute."""
+        return target.expanduser().absolute() if target else self.settings.published_path()
+
+    def answer(self, result: dict[str, Any], text: str) -> None:
+        """Prints a result, as text or as one JSON document."""
+        click.echo(json.dumps(result, default=str, indent=2) if self.as_json else text)

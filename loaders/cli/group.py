@@ -1,0 +1,93 @@
+"""The command line's group: parses, calls, reports. Results go to stdout, everything else to stderr.
+
+A command's module is imported when the command is called, so that each pays only for what it needs.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+from loaders.cli.context import Context
+from loaders.errors import LoadersError
+from loaders.settings import Settings
+from loaders.signals import Interrupted, raise_on_signal
+
+#: Command → module of `loaders.cli` that has it, in the order of a night.
+COMMANDS = {
+    "check": "landing",
+    "load": "landing",
+    "forget": "landing",
+    "status": "inspecting",
+    "gaps": "inspecting",
+    "validate": "delivering",
+    "publish": "delivering",
+    "run": "running",
+    "demo": "running",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of all commands, in the order of a night."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, None if there is none."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"loaders.cli.{COMMANDS[cmd_name]}")
+        return next(
+            value for value in vars(module).values() if isinstance(value, click.Command) and value.name == cmd_name
+        )
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "LOADERS"})
+@click.option(
+    "--warehouse",
+    "warehouse_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="LOADERS_WAREHOUSE",
+    help="The DuckDB file; default warehouse.duckdb in the project's folder.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print results as one JSON document.")
+@click.pass_context
+def cli(context: click.Context, warehouse_path: Path | None, as_json: bool) -> None:
+    """Lands exchange history files in a DuckDB warehouse, builds and checks the tables, publishes them."""
+    settings = Settings()
+    if warehouse_path is not None:
+        settings = settings.model_copy(update={"warehouse": warehouse_path})
+    context.obj = Context(settings, settings.warehouse_path(), as_json)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point: errors with a name become one line and their exit status."""
+    try:
+        with raise_on_signal():
+            status = cli.main(arguments, standalone_mode=False)
+    except Interrupted as ended:
+        click.echo("interrupted", err=True)
+        status = 128 + ended.number
+    except click.exceptions.Exit as ended:
+        status = ended.exit_code
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        status = 130
+    except LoadersError as error:
+        click.echo(f"loaders: {error}", err=True)
+        status = error.exit_status
+    except Exception as error:
+        # The engine is imported by the commands that need it.
+        if not type(error).__module__.startswith(("duckdb", "_duckdb")):
+            raise
+        click.echo(f"loaders: the engine gave up, what was committed is whole: {error}", err=True)
+        status = 1
+    sys.exit(status if isinstance(status, int) else 0)

@@ -1,0 +1,130 @@
+"""Options that several commands share, and the types of their values."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from loaders.datasets import DATASETS, INTERVALS, SYMBOL
+from loaders.errors import WrongUsage
+from loaders.selection import Selection
+
+
+class Day(click.ParamType[datetime]):
+    """A UTC day, 2026-06-28."""
+
+    name = "day"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Midnight at the day's start, UTC."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            return datetime.strptime(value, "%Y-%m-%d").replace(tzinfo=UTC)
+        except ValueError:
+            self.fail(f"{value!r} is no day: write it as 2026-06-28", param, ctx)
+
+
+class Symbol(click.ParamType[str]):
+    """A symbol as the exchange writes it."""
+
+    name = "symbol"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The symbol itself, checked."""
+        if not SYMBOL.fullmatch(value):
+            self.fail(f"{value!r} is no symbol: capitals and digits, such as BTCUSDT or BTCUSDT_240329", param, ctx)
+        return str(value)
+
+
+def selecting(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that choose among files or rows; the command gets them as one `selection`."""
+
+    @functools.wraps(command)
+    def with_selection(
+        *given: Any,
+        symbols: tuple[str, ...],
+        datasets: tuple[str, ...],
+        intervals: tuple[str, ...],
+        start: datetime | None,
+        end: datetime | None,
+        **others: Any,
+    ) -> Any:
+        selection = selection_of(symbols, datasets, intervals, start, end)
+        return command(*given, selection=selection, **others)
+
+    chosen: Callable[..., Any] = with_selection
+    for option in reversed(
+        (
+            click.option("--symbol", "symbols", type=Symbol(), multiple=True, help="Only this symbol; repeatable."),
+            click.option(
+                "--dataset",
+                "datasets",
+                type=click.Choice(DATASETS),
+                multiple=True,
+                help="Only this dataset; repeatable.",
+            ),
+            click.option(
+                "--interval",
+                "intervals",
+                type=click.Choice(list(INTERVALS)),
+                multiple=True,
+                help="Only candles of this length.",
+            ),
+            click.option("--start", type=Day(), help="First UTC day, 2026-06-28."),
+            click.option("--end", type=Day(), help="Last UTC day, included."),
+        )
+    ):
+        chosen = option(chosen)
+    return chosen
+
+
+def selection_of(
+    symbols: tuple[str, ...],
+    datasets: tuple[str, ...],
+    intervals: tuple[str, ...],
+    start: datetime | None,
+    end: datetime | None,
+) -> Selection:
+    """The choice that the options describe. Raises `WrongUsage` if it ends before it starts."""
+    if start and end and end < start:
+        raise WrongUsage(f"--end {end:%Y-%m-%d} is before --start {start:%Y-%m-%d}: swap them")
+    return Selection(
+        frozenset(symbols),
+        frozenset(datasets),
+        frozenset(intervals),
+        start,
+        end + timedelta(days=1) if end else None,
+    )
+
+
+folders_option = click.option(
+    "--data-dir",
+    "folders",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    multiple=True,
+    envvar="LOADERS_DATA_DIR",
+    help="Folder with files; repeatable, the first counts first.",
+)
+market_option = click.option(
+    "--market",
+    type=click.Choice(["um", "cm", "spot"]),
+    default="um",
+    show_default=True,
+    help="Market of files whose folders do not say.",
+)
+wait_option = click.option(
+    "--wait", "wait_seconds", type=click.FloatRange(min=0), default=0, help="Seconds to wait for another writer."
+)
+published_option = click.option(
+    "--to",
+    "target",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="LOADERS_PUBLISHED",
+    help="File that clients open; default marts.duckdb beside the warehouse.",
+)

@@ -1,0 +1,213 @@
+"""The file that clients open: the marts of a state that passed everything, replaced as a whole by rename.
+
+Whoever has the old file open keeps it, whole, until they close it. The file is written with the storage of DuckDB 1.0,
+so clients from that version on can open it.
+
+Its tables lie in the schema `main`, because DuckDB names a database after its file: in `marts.duckdb`, a schema `marts`
+would make `marts.klines_5m` ambiguous. As it is, `klines_5m` and `marts.klines_5m` both work there; in a file of any
+other name, views in a schema `marts` see to the latter.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from filelock import FileLock, Timeout
+
+from loaders import warehouse
+from loaders.errors import NotPublishable, PublishedBusy
+from loaders.settings import Settings
+from loaders.warehouse import ledger, readiness
+from loaders.warehouse.readiness import State
+from loaders.warehouse.schema import literal, quote
+
+#: Clients from this version of DuckDB on can open the file.
+STORAGE_VERSION = "v1.0.0"
+
+# Another name than any file can have as its stem, so that views of the warehouse cannot mean it.
+_PART = "published part"
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What was published. `rows` are by table; times are UTC."""
+
+    path: Path
+    published_at: datetime
+    job_id: str
+    change_id: int
+    rows: dict[str, int]
+    size_bytes: int
+
+
+def publish(
+    settings: Settings, path: Path, target: Path, *, job_id: str | None = None, wait_seconds: float = 0
+) -> Publication:
+    """Writes all marts into a new file beside `target` and puts it in its place.
+
+    `job_id` is the job that the file names; without one it is that of the validation. Raises `NotPublishable` if dbt's
+    last build, its tests or the last validation did not pass, or saw another state than the warehouse has;
+    `PublishedBusy`, `WarehouseMissing`, `WarehouseBusy`.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(_beside(target, ".lock"))
+    try:
+        lock.acquire(timeout=wait_seconds)
+    except Timeout:
+        raise PublishedBusy(target) from None
+    try:
+        # Opens once for its errors: they name who has the warehouse and what to do.
+        with warehouse.reader(path, wait_seconds=wait_seconds) as connection:
+            row = connection.execute("select current_database()").fetchone()
+            assert row is not None
+            name = str(row[0])
+        return _publish(settings, path, name, target, job_id)
+    finally:
+        lock.release()
+
+
+def _publish(settings: Settings, path: Path, name: str, target: Path, job_id: str | None) -> Publication:
+    part = _beside(target, ".part")
+    for leftover in (part, _beside(part, ".wal")):
+        leftover.unlink(missing_ok=True)
+    try:
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": settings.memory_limit,
+            "temp_directory": str(_beside(part, ".tmp")),
+        }
+        with duckdb.connect(config=config) as connection:
+            # Views name their database, so it must have its own name here. No writer can come in while it is attached.
+            connection.execute(f"attach {literal(path)} as {quote(name)} (read_only)")
+            connection.execute(f"use {quote(name)}")
+            connection.execute("set TimeZone = 'UTC'")
+
+            def read(sql: str) -> list[tuple[Any, ...]]:
+                return connection.execute(sql).fetchall()
+
+            state = readiness.state_of(read)
+            if trouble := state.build_trouble or readiness.validation_trouble(read, state):
+                raise NotPublishable(trouble)
+            published_at = ledger.now()
+            job_id = job_id or readiness.last_validation(read)
+            connection.execute(f"attach {literal(part)} as {quote(_PART)} (storage_version '{STORAGE_VERSION}')")
+            rows = _copy_marts(connection)
+            _write_manifest(connection, published_at, job_id, state)
+            # Views that name no database can only be made from within.
+            connection.execute(f"use {quote(_PART)}.main")
+            if target.name.partition(".")[0] != "marts":
+                _add_schema(connection, rows)
+            connection.execute(f"checkpoint {quote(_PART)}")
+            connection.execute("use memory")
+            connection.execute(f"detach {quote(_PART)}")
+        part.chmod(0o444)
+        size = part.stat().st_size
+        _sync(part)
+        # What somebody wrote into the old file, in spite of its permissions, must not be replayed into the new one.
+        _beside(target, ".wal").unlink(missing_ok=True)
+        part.replace(target)
+        _sync(target.parent)
+    finally:
+        for leftover in (part, _beside(part, ".wal")):
+            leftover.unlink(missing_ok=True)
+    return Publication(target, published_at, job_id, state.change_id, rows, size)
+
+
+def _copy_marts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """Copies every mart, views as tables; returns their rows."""
+    names = [
+        name
+        for (name,) in connection.execute(
+            """
+            select table_name
+            from information_schema.tables
+            where table_catalog = current_database() and table_schema = 'marts'
+            order by table_name
+            """
+        ).fetchall()
+    ]
+    if not names:
+        raise NotPublishable("the warehouse has no marts: run `dbt build`")
+    part = quote(_PART)
+    rows = {}
+    for name in names:
+        row = connection.execute(
+            f"create table {part}.main.{quote(name)} as select * from marts.{quote(name)}"
+        ).fetchone()
+        rows[name] = int(row[0]) if row else 0
+    return rows
+
+
+def _add_schema(connection: duckdb.DuckDBPyConnection, names: Iterable[str]) -> None:
+    """Names every table in a schema `marts` as well."""
+    connection.execute("create schema marts")
+    for name in names:
+        connection.execute(f"create view marts.{quote(name)} as select * from main.{quote(name)}")
+
+
+def _write_manifest(connection: duckdb.DuckDBPyConnection, published_at: datetime, job_id: str, state: State) -> None:
+    """One row that says when, from which job and state, and by which versions the file was written."""
+    connection.execute(
+        f"""
+        create table {quote(_PART)}.main.published as
+        select
+            $1::timestamp as published_at,
+            $2::varchar as job_id,
+            $3::varchar as build_id,
+            $4::bigint as change_id,
+            $5::varchar as loaders_version,
+            $6::varchar as dbt_version,
+            $7::varchar as duckdb_version,
+            $8::varchar as storage_version
+        """,
+        [
+            published_at,
+            job_id,
+            state.build_id,
+            state.change_id,
+            version("loaders"),
+            state.dbt_version,
+            duckdb.__version__,
+            STORAGE_VERSION,
+        ],
+    )
+
+
+def _beside(path: Path, ending: str) -> Path:
+    return path.with_name(path.name + ending)
+
+
+def _sync(path: Path) -> None:
+    """To the disk, before a rename that must not come there first."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def to_dict(publication: Publication) -> dict[str, Any]:
+    """The publication as plain data."""
+    return {
+        "published": publication.path,
+        "published_at": publication.published_at,
+        "job_id": publication.job_id,
+        "change_id": publication.change_id,
+        "storage_version": STORAGE_VERSION,
+        "bytes": publication.size_bytes,
+        "rows": publication.rows,
+    }
+
+
+def text(publication: Publication) -> str:
+    """One line."""
+    return (
+        f"{publication.path}: {len(publication.rows)} tables, {sum(publication.rows.values()):,} rows, "
+        f"{publication.size_bytes:,} bytes, for DuckDB {STORAGE_VERSION} and later (job {publication.job_id})"
+    )

@@ -1,0 +1,111 @@
+"""The bytes of a file: zip, gz and plain, hashed, held against their checksum, inflated within limits.
+
+Nothing is extracted by name: the one member of an archive is streamed into a scratch file of ours and counted on the
+way.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import re
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from loaders.errors import FileRejected
+
+CHUNK = 1 << 20
+_CHECKSUM_BYTES = 1 << 12
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an archive may inflate to, in bytes and as a multiple of its size."""
+
+    max_bytes: int
+    max_ratio: int
+
+
+def file_hash(path: Path) -> str:
+    """sha256 of the file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def compare_checksum(path: Path, sha256: str) -> None:
+    """Holds the hash against the `.CHECKSUM` that the archive publishes beside a file, where there is one."""
+    beside = path.with_name(path.name + ".CHECKSUM")
+    try:
+        with beside.open("rb") as file:
+            told = file.read(_CHECKSUM_BYTES).decode("ascii", "replace").split()
+    except (FileNotFoundError, IsADirectoryError):
+        return
+    if not told or re.fullmatch(r"[0-9a-fA-F]{64}", told[0]) is None:
+        raise FileRejected(f"{beside.name} beside it holds no sha256: download both again, or take that one away")
+    if told[0].lower() != sha256:
+        raise FileRejected(
+            f"is not the file that {beside.name} beside it tells of (sha256 {sha256[:12]}..., not "
+            f"{told[0][:12].lower()}...): download both again"
+        )
+
+
+def inflate(path: Path, scratch: Path, limits: Limits, packed_size: int, take: Callable[[bytes], None]) -> Path:
+    """Writes the one CSV of an archive into `scratch`, counting as it streams. Raises `FileRejected`."""
+    allowed = min(limits.max_bytes, max(packed_size * limits.max_ratio, CHUNK))
+    handle, name = tempfile.mkstemp(suffix=".csv", dir=scratch)
+    written = 0
+    try:
+        with os.fdopen(handle, "wb") as target, archive_errors(), open_member(path) as source:
+            while chunk := source.read(CHUNK):
+                written += len(chunk)
+                if written > allowed:
+                    raise FileRejected(
+                        f"inflates to more than {allowed} bytes ({packed_size} packed): no prices shrink like that"
+                    )
+                target.write(chunk)
+                take(chunk)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    if written == 0:
+        Path(name).unlink(missing_ok=True)
+        raise FileRejected("the archive holds an empty file: download it again")
+    return Path(name)
+
+
+@contextmanager
+def archive_errors() -> Iterator[None]:
+    """What zip and gzip say about a damaged archive, as `FileRejected`."""
+    try:
+        yield
+    except (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise FileRejected(f"the archive is damaged or cut off ({error}): download it again") from error
+
+
+@contextmanager
+def open_member(path: Path) -> Iterator[BinaryIO]:
+    if path.name.endswith(".gz"):
+        with gzip.open(path) as stream:
+            yield stream  # type: ignore[misc]
+        return
+    with zipfile.ZipFile(path) as archive:
+        members = [member for member in archive.infolist() if not member.is_dir()]
+        if len(members) != 1:
+            raise FileRejected(f"the archive holds {len(members)} files, not one: unzip it and load the files")
+        member = members[0]
+        name = PurePosixPath(member.filename.replace("\\", "/"))
+        if name.is_absolute() or ".." in name.parts:
+            raise FileRejected(f"the archive's file climbs out of its folder ({member.filename!r}): do not trust it")
+        if name.name != path.name.removesuffix(".zip") + ".csv":
+            raise FileRejected(f"the archive holds {name.name!r}, not what its name says: download it again")
+        if member.flag_bits & 0x1:
+            raise FileRejected("the archive is encrypted: unpack it and load the file")
+        with archive.open(member) as stream:
+            yield stream  # type: ignore[misc]

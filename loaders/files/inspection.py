@@ -1,0 +1,298 @@
+"""One file as rows: opens zip, gz and plain CSV, looks at the head, hashes and counts in one pass.
+
+What the engine would accept without a word is caught here: a header where none is expected, columns in another
+order, a ninth decimal, NUL bytes, a last line that was cut. A file that looks like every other one of its kind is
+left to the engine's typed reader; one that gives cause for row_parse_reason is read row by row (`landing`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from loaders.datasets import Column, FileLayout, Kind, Unit
+from loaders.errors import FileChanged, FileRejected
+from loaders.files.archives import CHUNK, Limits, archive_errors, compare_checksum, file_hash, inflate, open_member
+from loaders.files.discovery import Candidate
+
+_HEAD = 1 << 16
+_TAIL = 1 << 12
+_HEAD_LINES = 50
+
+_CELL = {
+    Kind.INTEGER: r"-?\d{1,18}",
+    Kind.DECIMAL: r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d{1,2})?",
+    Kind.BOOLEAN: r"(?i:true|false)",
+    Kind.TEXT: r"[^,]+",
+    Kind.EPOCH: r"\d{9,16}",
+    Kind.TIMESTAMP_TEXT: r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})?",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A file that has been hashed, counted and looked at; `text` is the CSV to read, temporary if it was packed.
+
+    `rows` counts lines without the header; `row_parse_reason` says why the typed reader must not be trusted with it;
+    `cut` is set if the last line may have been cut off inside its last field.
+    """
+
+    candidate: Candidate
+    sha256: str
+    size_bytes: int
+    modified_ns: int
+    text: Path
+    header: bool
+    columns: tuple[Column, ...]
+    unit: Unit
+    rows: int
+    row_parse_reason: str | None
+    cut: bool
+
+    def discard(self) -> None:
+        """Removes the inflated copy, if there is one."""
+        if self.text != self.candidate.path:
+            self.text.unlink(missing_ok=True)
+
+
+@dataclass(slots=True)
+class _Scan:
+    """What one pass over the bytes tells."""
+
+    layout: FileLayout
+    head: bytearray = field(default_factory=bytearray)
+    tail: bytes = b""
+    size: int = 0
+    newlines: int = 0
+    nul: bool = False
+    returns: bool = False
+    exponent: bool = False
+    long_decimal: bool = False
+    _long: re.Pattern[bytes] = field(init=False)
+
+    def __post_init__(self) -> None:
+        scale = min((column.scale for column in self.layout.columns if column.kind is Kind.DECIMAL), default=8)
+        self._long = re.compile(rb"\.\d{%d}" % (scale + 1))
+
+    def take(self, chunk: bytes) -> None:
+        # A number may lie across two chunks: the end of the one before is looked at again.
+        seam = self.tail[-48:] + chunk[:48]
+        if len(self.head) < _HEAD:
+            self.head += chunk[:_HEAD]
+        self.size += len(chunk)
+        self.newlines += chunk.count(b"\n")
+        self.nul = self.nul or b"\0" in chunk
+        self.returns = self.returns or b"\r" in chunk
+        for part in (seam, chunk):
+            if not self.exponent and b"-" in part:
+                self.exponent = b"e-" in part or b"E-" in part
+            self.long_decimal = self.long_decimal or self._long.search(part) is not None
+        self.tail = chunk[-_TAIL:] if len(chunk) >= _TAIL else (self.tail + chunk)[-_TAIL:]
+
+
+def prepare(candidate: Candidate, scratch: Path, limits: Limits) -> Prepared:
+    """Reads the file once. Raises `FileRejected` for what cannot be landed whatever its rows are, OSError."""
+    path = candidate.path
+    try:
+        before = path.stat()
+    except FileNotFoundError:
+        raise FileRejected("the file has gone since the folder was listed: load again") from None
+    if before.st_size == 0:
+        raise FileRejected("the file is empty: download it again")
+    scan = _Scan(candidate.layout)
+    packed = not path.name.endswith(".csv")
+    if packed:
+        sha256 = file_hash(path)
+        text = inflate(path, scratch, limits, before.st_size, scan.take)
+    else:
+        if before.st_size > limits.max_bytes:
+            raise FileRejected(
+                f"has {before.st_size} bytes, more than {limits.max_bytes}: raise LOADERS_MAX_MEMBER_BYTES"
+            )
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                digest.update(chunk)
+                scan.take(chunk)
+                # Somebody may be writing faster than this reads.
+                if scan.size > before.st_size:
+                    raise FileChanged
+        sha256, text = digest.hexdigest(), path
+    try:
+        after = path.stat()
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            raise FileChanged
+        compare_checksum(path, sha256)
+        return _describe(candidate, scan, sha256, after, text, packed)
+    except BaseException:
+        if packed:
+            text.unlink(missing_ok=True)
+        raise
+
+
+def peek(candidate: Candidate) -> None:
+    """Opens the file and looks at its first lines only. Raises `FileRejected`, OSError."""
+    scan = _Scan(candidate.layout)
+    if candidate.path.name.endswith(".csv"):
+        with candidate.path.open("rb") as file:
+            scan.take(file.read(_HEAD))
+    else:
+        with archive_errors(), open_member(candidate.path) as source:
+            scan.take(source.read(_HEAD))
+    if not scan.size:
+        raise FileRejected("the file is empty: download it again")
+    header, sample = _first_lines(scan, whole=scan.size < _HEAD)
+    _unit_of(sample, _columns_of(sample, header, candidate.layout))
+
+
+def _first_lines(scan: _Scan, *, whole: bool) -> tuple[str | None, list[str]]:
+    """Header, if there is one, and the first rows. Raises `FileRejected` for what is no CSV with rows."""
+    head = _decode(bytes(scan.head), scan)
+    lines = [line for line in head.splitlines() if line.strip()]
+    if not whole and len(lines) > 1:
+        lines.pop()
+    if not lines:
+        raise FileRejected("the file holds no lines: download it again")
+    if lines[0].lstrip().startswith(("<", "{")):
+        raise FileRejected("is a web page or an error answer, not a CSV file: download it again")
+    if not _is_header(lines[0], scan.layout):
+        return None, lines
+    if len(lines) == 1:
+        raise FileRejected("has a header and no rows: download it again, or take it away")
+    return lines[0], lines[1:]
+
+
+def _describe(
+    candidate: Candidate, scan: _Scan, sha256: str, status: os.stat_result, text: Path, packed: bool
+) -> Prepared:
+    title, sample = _first_lines(scan, whole=len(scan.head) >= scan.size)
+    header = title is not None
+    columns = _columns_of(sample, title, candidate.layout)
+    complete = scan.tail.endswith((b"\n", b"\r"))
+    rows = scan.newlines + (not complete) - header
+    last = scan.tail.decode("utf-8", "replace").splitlines()[-1]
+    pattern = _line_pattern(columns)
+    row_parse_reason = None
+    if scan.returns or scan.head.startswith(b"\xef\xbb\xbf"):
+        row_parse_reason = "carriage returns or a byte order mark"
+    elif scan.long_decimal or scan.exponent:
+        row_parse_reason = "more decimals than raw keeps"
+    elif not all(pattern.fullmatch(line) for line in (*sample[:_HEAD_LINES], last)):
+        row_parse_reason = "a line that is not like the others"
+    cut = not complete and not packed and _may_be_cut(last, sample, columns)
+    return Prepared(
+        candidate=candidate,
+        sha256=sha256,
+        size_bytes=status.st_size,
+        modified_ns=status.st_mtime_ns,
+        text=text,
+        header=header,
+        columns=columns,
+        unit=_unit_of(sample, columns),
+        rows=rows,
+        row_parse_reason=row_parse_reason or ("a last line that may be cut" if cut else None),
+        cut=cut,
+    )
+
+
+def _decode(head: bytes, scan: _Scan) -> str:
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise FileRejected("is UTF-16, the archive writes UTF-8: convert it (iconv -f UTF-16 -t UTF-8)")
+    if scan.nul:
+        raise FileRejected("holds NUL bytes (a damaged disk, or no text at all): download it again")
+    return head.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
+
+
+def _is_header(line: str, layout: FileLayout) -> bool:
+    """Whether the first line names columns. A name among the cells decides; a first cell that is no value, too."""
+    cells = _names(line)
+    known = {column.name for column in (*layout.columns, *layout.optional)}
+    if sum(cell in known for cell in cells) >= min(2, len(cells)):
+        return True
+    first = layout.columns[0]
+    return first.kind is not Kind.TEXT and re.fullmatch(r"[A-Za-z_ ]+", line.split(",")[0]) is not None
+
+
+def _names(line: str) -> list[str]:
+    return [cell.strip().strip('"').lower() for cell in line.split(",")]
+
+
+def _columns_of(sample: list[str], header: str | None, layout: FileLayout) -> tuple[Column, ...]:
+    """The columns of this file. Raises `FileRejected` if header or width are not those of the layout."""
+    full = (*layout.columns, *layout.optional)
+    if header is not None:
+        names = _names(header)
+        for columns in (layout.columns, full):
+            published = [column.name for column in columns]
+            if names == published:
+                return columns
+            if sorted(names) == sorted(published):
+                raise FileRejected(
+                    f"has its columns in another order ({header.strip()}): the archive writes {','.join(published)}; "
+                    "which of header and rows is wrong cannot be known, download it again"
+                )
+        unknown = [name for name in names if name not in {column.name for column in full}]
+        missing = [column.name for column in layout.columns if column.name not in names]
+        what = "; ".join(
+            part
+            for part in (
+                f"unknown columns {', '.join(unknown)}" if unknown else "",
+                f"missing columns {', '.join(missing)}" if missing else "",
+            )
+            if part
+        )
+        raise FileRejected(f"has wrong columns ({what or header.strip()}): is it the dataset that its name says?")
+    # The widest agreement decides, so that one broken line at the top does not condemn the file.
+    widths = [line.count(",") + 1 for line in sample[:_HEAD_LINES]]
+    width = max(set(widths), key=widths.count)
+    for columns in (layout.columns, full):
+        if width == len(columns):
+            return columns
+    raise FileRejected(
+        f"has wrong columns ({width} in a row, {layout.name} has {len(layout.columns)}): "
+        "is it the dataset that its name says?"
+    )
+
+
+def _unit_of(sample: list[str], columns: tuple[Column, ...]) -> Unit:
+    """Unit of the epochs, by the magnitude of the first one that can be read. Raises `FileRejected`."""
+    place = next((index for index, column in enumerate(columns) if column.kind is Kind.EPOCH), None)
+    if place is None:
+        return Unit.MICROSECONDS
+    cell = ""
+    for line in sample:
+        cells = line.split(",")
+        cell = cells[place].strip() if place < len(cells) else ""
+        if cell.isascii() and cell.isdigit() and len(cell) < 19:
+            unit = Unit.of(int(cell))
+            if unit is not None:
+                return unit
+    raise FileRejected(f"{columns[place].name} is no time in seconds, milliseconds or microseconds ({cell!r})")
+
+
+def _line_pattern(columns: tuple[Column, ...]) -> re.Pattern[str]:
+    cells = (f"(?:{_CELL[column.kind]})" + ("?" if column.blank else "") for column in columns)
+    return re.compile(",".join(cells))
+
+
+def _may_be_cut(last: str, sample: list[str], columns: tuple[Column, ...]) -> bool:
+    """Whether a last line without its newline may have lost characters of its last field.
+
+    A flag or the constant `ignore` shows it by itself. Numbers are compared with the others of the column: one with
+    fewer decimals than any of them is suspect, and an integer always is.
+    """
+    column = columns[-1]
+    if column.kind in (Kind.BOOLEAN, Kind.TEXT):
+        return False
+    if column.kind is not Kind.DECIMAL:
+        return True
+    others = [cell for line in sample if line != last and (cell := line.rsplit(",", 1)[-1].strip())]
+    return bool(others) and _decimals(last.rsplit(",", 1)[-1]) < min(map(_decimals, others))
+
+
+def _decimals(cell: str) -> int:
+    """Decimals of a number; -1 for an empty cell."""
+    return len(cell.strip().partition(".")[2]) if cell.strip() else -1

@@ -1,0 +1,1 @@
+"""Files become rows of `raw`, and a line in the ledger: plan, insert, forget."""

@@ -1,0 +1,150 @@
+"""The holes of `marts.data_gaps`, with what depends on the clock: since when each is known, and whether REST has it.
+
+The holes themselves are defined in SQL, once. What the exchanges' REST interfaces still have:
+
+- Binance USD-M klines and funding rates: all of them; open interest: the latest 30 days only.
+- Kraken OHLC: the 720 newest candles, and none of 12 hours.
+- Trades, spot and COIN-M rows, liquidations: nothing that these loaders can ask for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import duckdb
+from rich.console import Console
+from rich.table import Table
+
+from loaders.datasets import INTERVALS, interval_microseconds
+from loaders.errors import MartsMissing
+from loaders.selection import Selection
+
+OPEN_INTEREST_DAYS = 30
+KRAKEN_CANDLES = 720
+
+# A gap is known once rows on both of its sides are there.
+_GAPS = """
+    select
+        gaps.dataset,
+        gaps.market,
+        gaps.symbol,
+        gaps.interval,
+        gaps.gap_start,
+        gaps.gap_end,
+        gaps.missing,
+        gaps.suggested_file,
+        greatest(
+            min(files.finished_at) filter (where files.first_time <= gaps.gap_start),
+            min(files.finished_at) filter (where files.last_time >= gaps.gap_end)
+        ) as known_since
+    from marts.data_gaps as gaps
+    left join ops.ingestion_files as files
+        on
+            files.status = 'loaded'
+            and gaps.dataset = files.dataset
+            and gaps.market = files.market
+            and gaps.symbol = files.symbol
+            and gaps.interval = coalesce(files.interval, gaps.interval)
+            and coalesce(files.kline_type, 'last') = 'last'
+    group by all
+    order by all
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A gap: `missing` rows in [gap_start, gap_end), UTC. `rest` says whether REST has them: all, part or no."""
+
+    dataset: str
+    market: str
+    symbol: str
+    interval: str
+    gap_start: datetime
+    gap_end: datetime
+    missing: int
+    suggested_file: str
+    known_since: datetime | None
+    rest: str
+
+
+def find(connection: duckdb.DuckDBPyConnection, selection: Selection, at: datetime) -> list[Gap]:
+    """The holes that are asked for, as the last `dbt build` saw them; `at` is the time of day, UTC, without a zone.
+
+    Raises `MartsMissing` if nothing was built.
+    """
+    try:
+        rows = connection.execute(_GAPS).fetchall()
+    except duckdb.CatalogException as error:
+        raise MartsMissing("marts.data_gaps") from error
+    gaps = [
+        Gap(dataset, market, symbol, interval, start, end, missing, suggested_file, known_since, rest)
+        for dataset, market, symbol, interval, start, end, missing, suggested_file, known_since in rows
+        for rest in [_rest(dataset, market, interval, start, end, at)]
+    ]
+    return [gap for gap in gaps if _asked(gap, selection)]
+
+
+def _asked(gap: Gap, selection: Selection) -> bool:
+    start = selection.start.replace(tzinfo=None) if selection.start else datetime.min  # noqa: DTZ901
+    end = selection.end.replace(tzinfo=None) if selection.end else datetime.max  # noqa: DTZ901
+    return (
+        gap.gap_start < end
+        and gap.gap_end > start
+        and (not selection.symbols or gap.symbol in selection.symbols)
+        and (not selection.datasets or gap.dataset in selection.datasets)
+        and (not selection.intervals or gap.interval in selection.intervals)
+    )
+
+
+def _rest(dataset: str, market: str, interval: str, start: datetime, end: datetime, at: datetime) -> str:
+    """`all` of the gap, `part` of it, or `no`."""
+    match dataset, market:
+        case (("klines" | "fundingRate"), "um"):
+            return "all"
+        case "metrics", "um":
+            reaches_back_to = at - timedelta(days=OPEN_INTEREST_DAYS)
+        case "ohlcvt", _ if interval in INTERVALS and interval != "12h":
+            reaches_back_to = at - KRAKEN_CANDLES * timedelta(microseconds=interval_microseconds(interval))
+        case _:
+            return "no"
+    if start >= reaches_back_to:
+        return "all"
+    return "part" if end > reaches_back_to else "no"
+
+
+def to_dict(gaps: Sequence[Gap]) -> dict[str, Any]:
+    """The holes as plain data."""
+    return {"gaps": [asdict(gap) for gap in gaps]}
+
+
+def text(gaps: Sequence[Gap]) -> str:
+    """The holes as a table, one line each."""
+    if not gaps:
+        return "no holes"
+    table = Table(box=None)
+    for column in ("series", "from", "to"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("missing", justify="right")
+    for column in ("known since", "REST", "file that would fill it"):
+        table.add_column(column, no_wrap=True)
+    for gap in gaps:
+        table.add_row(
+            f"{gap.dataset} {gap.market} {gap.symbol} {gap.interval}",
+            _minute(gap.gap_start),
+            _minute(gap.gap_end),
+            f"{gap.missing:,}",
+            _minute(gap.known_since),
+            gap.rest,
+            gap.suggested_file,
+        )
+    console = Console(width=240)
+    with console.capture() as captured:
+        console.print(table)
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
+
+
+def _minute(time: datetime | None) -> str:
+    return f"{time:%Y-%m-%d %H:%M}" if time else ""

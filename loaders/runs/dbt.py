@@ -1,0 +1,76 @@
+"""dbt, as a process of its own: after it ran, its process cannot open the warehouse read-only."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from loaders import warehouse
+
+# Ends with the process that began it, however that ended: dbt must not write on when nobody holds the lock for it.
+_PROGRAM = """
+import os, sys, threading
+
+def end_with_parent():
+    os.read(0, 1)
+    os._exit(1)
+
+threading.Thread(target=end_with_parent, daemon=True).start()
+from dbt.cli.main import cli
+sys.exit(cli())
+"""
+_BAD = ("error", "fail", "runtime error")
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """How a build ended: dbt's exit status, what it printed, and each model or test that failed, with its message."""
+
+    status: int
+    printed: str
+    nodes: int
+    failures: tuple[tuple[str, str], ...]
+
+
+def build(project: Path, path: Path, *, wait_seconds: float = 0) -> Built:
+    """`dbt build` of the whole project, by the interpreter that runs this, into the warehouse at `path`.
+
+    Holds the writer's lock, as loaders do. Raises `WarehouseBusy`.
+    """
+    with warehouse.write_lock(path, wait_seconds=wait_seconds):
+        return _build(project, path)
+
+
+def _build(project: Path, path: Path) -> Built:
+    results = Path(os.environ.get("DBT_TARGET_PATH") or "target")
+    results = (results if results.is_absolute() else project / results) / "run_results.json"
+    # What another run left there must not be taken for this one's.
+    results.unlink(missing_ok=True)
+    folders = ["--project-dir", str(project), "--profiles-dir", str(project)]
+    with subprocess.Popen(
+        [sys.executable, "-c", _PROGRAM, "--no-use-colors", "build", "--quiet", *folders],
+        cwd=project,
+        env={**os.environ, "LOADERS_WAREHOUSE": str(path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            printed = process.stdout.read()
+            status = process.wait()
+        except BaseException:
+            process.kill()
+            raise
+    nodes = json.loads(results.read_text(encoding="utf-8"))["results"] if results.exists() else []
+    failures = tuple(
+        (node["unique_id"].split(".", 2)[-1], (node.get("message") or "").strip())
+        for node in nodes
+        if node["status"] in _BAD
+    )
+    return Built(status, printed, len(nodes), failures)

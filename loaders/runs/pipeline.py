@@ -1,0 +1,368 @@
+"""What cron calls: check, load, build, validate, publish, under one job.
+
+A refused file or row does not hold up the rest: what passed is published, and the exit status says that somebody must
+look. A build, a test or an expectation that fails does: the last published file stays.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import duckdb
+
+from loaders import signals, warehouse
+from loaders.delivery import publish
+from loaders.delivery.publish import Publication
+from loaders.errors import LoadersError, NotNotified, WarehouseBusy
+from loaders.ingest import load, preflight
+from loaders.ingest.load import LoadResult, Request
+from loaders.progress import Reporter
+from loaders.runs import dbt
+from loaders.runs.notify import send_notice
+from loaders.settings import Settings
+from loaders.signals import Interrupted
+from loaders.validation import runner
+from loaders.validation.runner import Validation
+from loaders.warehouse.schema import literal
+
+Outcome = Literal["ok", "warning", "failed", "skipped"]
+
+STEPS = ("check", "load", "build", "validate", "publish")
+
+# The others are about single files, which the load refuses by itself.
+_FATAL_CHECKS = frozenset({"lock", "warehouse", "disk", "clock"})
+_NAMED = 10
+_BUSY = WarehouseBusy.exit_status
+
+# Worse is a higher number.
+_REGRESSIONS = """
+    with
+
+    ranked as (
+
+        select
+            check_name,
+            dataset,
+            symbol,
+            status,
+            detail,
+            case status when 'pass' then 0 when 'warn' then 1 else 2 end as badness
+        from marts.quality_checks
+
+    ),
+
+    before as (
+
+        select
+            check_name,
+            dataset,
+            symbol,
+            status,
+            case status when 'pass' then 0 when 'warn' then 1 else 2 end as badness
+        from published_before.main.quality_checks
+
+    )
+
+    select ranked.check_name, ranked.dataset, ranked.symbol, before.status, ranked.status, ranked.detail
+    from ranked
+    inner join before
+        on
+            ranked.check_name = before.check_name
+            and ranked.dataset is not distinct from before.dataset
+            and ranked.symbol is not distinct from before.symbol
+    where ranked.badness > before.badness
+    order by all
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """One step. `warning`: it did its work, and found something that the user must look at."""
+
+    name: str
+    outcome: Outcome
+    seconds: float
+    line: str
+    details: tuple[str, ...] = ()
+    result: dict[str, Any] = field(default_factory=dict)
+    exit_status: int = 0
+
+    @property
+    def text(self) -> str:
+        """One line, and one more for each detail."""
+        first = f"{self.outcome:9} {self.name:8} {self.seconds:6.1f} s  {self.line}"
+        return "\n".join([first, *(f"          {detail}" for detail in self.details)])
+
+
+@dataclass(slots=True)
+class Run:
+    """What a run did. `regressions` are checks that were better in the file published before."""
+
+    job_id: str | None = None
+    steps: list[StepResult] = field(default_factory=list)
+    regressions: list[str] = field(default_factory=list)
+    notified: bool | None = None
+    notify_error: str | None = None
+
+    @property
+    def exit_status(self) -> int:
+        """0, 1 if something must be looked at, 75 if the warehouse is busy, 128 + signal."""
+        statuses = [step.exit_status for step in self.steps]
+        if self.notify_error is not None:
+            statuses.append(1)
+        # A signal weighs more than a busy warehouse, that more than a failure.
+        return max(statuses, default=0)
+
+
+def run(
+    settings: Settings,
+    path: Path,
+    request: Request,
+    target: Path,
+    reporter: Reporter,
+    *,
+    say: Callable[[str], None],
+    notify: str | None = None,
+    wait_seconds: float = 0,
+) -> Run:
+    """Does all steps and tells each by `say`; then, if something is wrong, tells `notify` (a URL or a command).
+
+    A signal ends the step that runs, and the steps behind it are skipped.
+    """
+    done = Run()
+    work = _Work(settings, path, request, target, reporter, wait_seconds, done)
+    for name in STEPS:
+        step = work.step(name)
+        done.steps.append(step)
+        say(step.text)
+    if done.regressions:
+        say("\n".join(f"turned bad: {line}" for line in done.regressions))
+    if notify and (done.exit_status == 1 or done.regressions):
+        try:
+            send_notice(notify, message(done))
+            done.notified = True
+        except NotNotified as error:
+            done.notified, done.notify_error = False, str(error)
+            say(f"nobody was notified: {error}")
+    return done
+
+
+class _Work:
+    """The steps, and what one leaves for the next."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        path: Path,
+        request: Request,
+        target: Path,
+        reporter: Reporter,
+        wait_seconds: float,
+        done: Run,
+    ) -> None:
+        self.settings = settings
+        self.path = path
+        self.request = request
+        self.target = target
+        self.reporter = reporter
+        self.wait_seconds = wait_seconds
+        self.done = done
+        self.started = 0.0
+
+    def step(self, name: str) -> StepResult:
+        """Does one step, unless one before it failed. Errors with a name become the step's line."""
+        self.started = time.monotonic()
+        failed = next((step.name for step in self.done.steps if step.outcome == "failed"), None)
+        if failed is not None:
+            return StepResult(name, "skipped", 0, f"{failed} failed")
+        try:
+            with signals.raise_on_signal():
+                step: StepResult = getattr(self, f"_{name}")()
+            return step
+        except Interrupted as ended:
+            return self._step(name, "failed", f"ended by signal {ended.number}", exit_status=128 + ended.number)
+        except LoadersError as error:
+            return self._step(name, "failed", str(error), exit_status=error.exit_status)
+        except (duckdb.Error, OSError) as error:
+            first = str(error).strip().splitlines() or [type(error).__name__]
+            return self._step(name, "failed", first[0], exit_status=1)
+
+    def _step(self, name: str, outcome: Outcome, line: str, **more: Any) -> StepResult:
+        if outcome != "ok":
+            more.setdefault("exit_status", 1)
+        return StepResult(name, outcome, time.monotonic() - self.started, line, **more)
+
+    def _check(self) -> StepResult:
+        checks = list(preflight.checks(self.path, self.request))
+        bad = [one for one in checks if not one.passed]
+        result = {"checks": [{"name": one.name, "passed": one.passed, "detail": one.detail} for one in checks]}
+        # Who waits for another writer does so when the load begins.
+        fatal = [one for one in bad if one.name in _FATAL_CHECKS and not (one.name == "lock" and self.wait_seconds)]
+        details = tuple(f"{one.name}: {one.detail}" for one in bad)
+        line = f"{len(checks) - len(bad)} of {len(checks)} checks passed"
+        if not fatal:
+            return self._step("check", "warning" if bad else "ok", line, details=details, result=result)
+        busy = any(one.name == "lock" for one in fatal) or self._is_busy()
+        status = _BUSY if busy else 1
+        return self._step("check", "failed", line, details=details, result=result, exit_status=status)
+
+    def _is_busy(self) -> bool:
+        try:
+            if self.path.exists():
+                with warehouse.reader(self.path):
+                    pass
+        except WarehouseBusy:
+            return True
+        except LoadersError:
+            pass
+        return False
+
+    def _load(self) -> StepResult:
+        with (
+            warehouse.writer(
+                self.settings, self.path, readable=self.request.folders, wait_seconds=self.wait_seconds
+            ) as opened,
+            self.reporter as progress,
+        ):
+            report = load.load(opened, self.settings, self.request, progress, ready=preflight.require_room)
+        self.done.job_id = report.job_id
+        totals = report.totals
+        line = (
+            f"{totals.files_loaded} files loaded ({totals.rows_loaded:,} rows), {totals.files_skipped} skipped, "
+            f"{totals.files_failed} failed, {totals.rows_rejected} rows rejected"
+        )
+        outcome: Outcome = "failed" if report.signal is not None else "warning" if report.exit_status else "ok"
+        return self._step(
+            "load",
+            outcome,
+            line,
+            details=_refusals(report),
+            result=load.to_dict(report),
+            exit_status=report.exit_status,
+        )
+
+    def _build(self) -> StepResult:
+        built = dbt.build(self.settings.project(), self.path, wait_seconds=self.wait_seconds)
+        result = {
+            "nodes": built.nodes,
+            "failures": [{"node": name, "message": message} for name, message in built.failures],
+        }
+        if built.status == 0:
+            return self._step("build", "ok", f"{built.nodes} models, seeds and tests", result=result)
+        print(built.printed, file=sys.stderr)
+        details = tuple(f"{name}: {' '.join(message.split())[:300]}" for name, message in built.failures)
+        return self._step(
+            "build",
+            "failed",
+            f"{len(built.failures)} of {built.nodes} models, seeds and tests failed (dbt's status {built.status})",
+            details=_few(details),
+            result=result,
+        )
+
+    def _validate(self) -> StepResult:
+        found: Validation = runner.validate(
+            self.settings, self.path, job_id=self.done.job_id, wait_seconds=self.wait_seconds
+        )
+        details = tuple(
+            f"{one.status} {one.table} {one.expectation}: {one.unexpected_rows or 'no'} rows" for one in found.failures
+        )
+        outcome: Outcome = "ok" if found.passed else "failed"
+        line = runner.summary(found)
+        return self._step("validate", outcome, line, details=_few(details), result=runner.to_dict(found))
+
+    def _publish(self) -> StepResult:
+        # Asked before the file is replaced: it remembers how the checks stood when it was written.
+        self.done.regressions = regressions(self.path, self.target)
+        published: Publication = publish.publish(
+            self.settings, self.path, self.target, job_id=self.done.job_id, wait_seconds=self.wait_seconds
+        )
+        return self._step("publish", "ok", publish.text(published), result=publish.to_dict(published))
+
+
+def regressions(path: Path, target: Path) -> list[str]:
+    """Checks that are worse in the warehouse than in the published file; none where one of them has no checks.
+
+    A published file that cannot be opened is a line, too.
+    """
+    if not target.exists():
+        return []
+    with warehouse.reader(path) as connection:
+        try:
+            connection.execute(f"attach {literal(target)} as published_before (read_only)")
+        except duckdb.Error:
+            # It is about to be replaced by one that can.
+            return [f"{target.name} could not be opened: what its checks were is not known"]
+        row = connection.execute(
+            """
+            select count(*)
+            from duckdb_columns()
+            where
+                table_name = 'quality_checks'
+                and column_name = 'status'
+                and (
+                    (database_name = current_database() and schema_name = 'marts')
+                    or (database_name = 'published_before' and schema_name = 'main')
+                )
+            """
+        ).fetchone()
+        rows = connection.execute(_REGRESSIONS).fetchall() if row == (2,) else []
+    return [
+        f"{name} of {' '.join(part for part in (dataset, symbol) if part) or 'everything'}: {before} → {status}"
+        + (f" ({detail})" if detail else "")
+        for name, dataset, symbol, before, status, detail in rows
+    ]
+
+
+def message(done: Run) -> dict[str, Any]:
+    """What is sent: `text` for people, the rest for machines."""
+    failures = [step for step in done.steps if step.outcome in ("failed", "warning")]
+    published = any(step.name == "publish" and step.outcome == "ok" for step in done.steps)
+    lines = [f"loaders run {done.job_id or ''}".rstrip() + (": published" if published else ": not published")]
+    for step in failures:
+        lines += [f"{step.name} {step.outcome}: {step.line}", *step.details]
+    lines += [f"turned bad: {line}" for line in done.regressions]
+    return {
+        "text": "\n".join(lines),
+        "job_id": done.job_id,
+        "exit_status": done.exit_status,
+        "published": published,
+        "steps": {step.name: step.outcome for step in done.steps},
+        "regressions": done.regressions,
+    }
+
+
+def to_dict(done: Run) -> dict[str, Any]:
+    """The run as plain data."""
+    return {
+        "job_id": done.job_id,
+        "exit_status": done.exit_status,
+        "steps": [
+            {
+                "step": step.name,
+                "outcome": step.outcome,
+                "seconds": round(step.seconds, 3),
+                "line": step.line,
+                "details": step.details,
+                **({"result": step.result} if step.result else {}),
+            }
+            for step in done.steps
+        ],
+        "regressions": done.regressions,
+        "notified": done.notified,
+        "notify_error": done.notify_error,
+    }
+
+
+def _refusals(report: LoadResult) -> tuple[str, ...]:
+    failures = [f"{one.path}: {one.message}" for one in report.failures]
+    rejected = [f"{path}: {rows} rows quarantined in ops.rejected_rows" for path, rows in report.rejected]
+    return _few((*failures, *rejected))
+
+
+def _few(lines: tuple[str, ...]) -> tuple[str, ...]:
+    return lines if len(lines) <= _NAMED else (*lines[:_NAMED], f"and {len(lines) - _NAMED} more")

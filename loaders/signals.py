@@ -1,0 +1,57 @@
+"""Ends a command on SIGINT or SIGTERM, in order, with 128 + the signal's number as its exit status.
+
+The signal's handler raises, so that every `finally` on the way is run: transactions are rolled back, locks let go,
+dbt's process is ended. But the engine turns whatever a handler raises during a query into a plain `RuntimeError`, and
+Great Expectations takes that for an answer. So the signal is remembered as well, and who may have lost it asks `check`.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_received: list[int] = []
+
+
+class Interrupted(SystemExit):
+    """A signal asked the process to end. `code` is 128 + its number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+        self.number = number
+
+
+@contextmanager
+def raise_on_signal() -> Iterator[None]:
+    """Within it, SIGINT and SIGTERM raise `Interrupted`; at its end at the latest, if it was lost on the way.
+
+    Does nothing outside the main thread, to which signals come.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _received.clear()
+    before = {number: signal.signal(number, _end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+        check()
+    except Exception:
+        check()
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def check() -> None:
+    """Raises `Interrupted` if a signal came since `raise_on_signal` began."""
+    if _received:
+        raise Interrupted(_received[0])
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    _received.append(number)
+    raise Interrupted(number)

@@ -1,0 +1,1 @@
+"""Great Expectations: suites, their runner, and the pages about them."""

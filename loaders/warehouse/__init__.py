@@ -1,0 +1,25 @@
+"""The warehouse file: connections and transactions, its schema, the ledger, and what state the last build left."""
+
+from loaders.warehouse.connection import (
+    Warehouse,
+    holder_of,
+    lock_of,
+    locked,
+    reader,
+    scratch_of,
+    write_lock,
+    writer,
+)
+from loaders.warehouse.transactions import transaction
+
+__all__ = [
+    "Warehouse",
+    "holder_of",
+    "lock_of",
+    "locked",
+    "reader",
+    "scratch_of",
+    "transaction",
+    "write_lock",
+    "writer",
+]

@@ -1,0 +1,98 @@
+"""Which state the warehouse is in: what was landed, whether dbt built and tested all of that, what validation found.
+
+dbt writes a row in `state.builds` for each of its runs (macros/builds.sql), `loaders validate` its results in
+`ops.validation_results`. Both say which change of the ledger they saw, so what passed can be told from what came later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+#: Runs a query and gives its rows, whatever connection is behind it.
+RunQuery = Callable[[str], list[tuple[Any, ...]]]
+
+# Tests alone change nothing, so a run of them counts only where one failed.
+_LAST_BUILD = """
+select build_id, started_at, finished_at, change_id, nodes_failed, nodes_left_out, dbt_version
+from state.builds
+where command <> 'test' or nodes_failed > 0
+order by started_at desc, build_id desc
+limit 1
+"""
+
+_LAST_VALIDATION = """
+select job_id, build_id, change_id, count(*), count(*) filter (where status <> 'pass')
+from ops.validation_results
+where started_at = (select max(started_at) from ops.validation_results)
+group by all
+order by job_id desc
+limit 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is in the warehouse: the last change of the ledger, and the last run of dbt, if there was any."""
+
+    change_id: int
+    build_id: str | None
+    dbt_version: str | None = None
+    build_trouble: str | None = None
+
+
+def state_of(read: RunQuery) -> State:
+    """The state now. `build_trouble` says why its marts cannot be relied on, None if they can."""
+    change_id = _last_change(read)
+    if not _has(read, "state", "builds") or not (rows := read(_LAST_BUILD)):
+        return State(change_id, None, None, "dbt has not built this warehouse yet: run `dbt build`")
+    build_id, started, finished, seen, failed, left_out, version = rows[0]
+    trouble = None
+    if finished is None:
+        trouble = f"the dbt run of {started:%Y-%m-%d %H:%M:%S} did not end: run `dbt build` again"
+    elif failed:
+        trouble = f"{failed} models or tests failed in the dbt run of {started:%Y-%m-%d %H:%M:%S}"
+    elif left_out:
+        trouble = f"the last dbt run left out {left_out} models or tests: run `dbt build` without a selection"
+    elif seen is None or seen != change_id:
+        trouble = "files were landed or forgotten since the last dbt build: run `dbt build`"
+    return State(change_id, build_id, version, trouble)
+
+
+def validation_trouble(read: RunQuery, state: State) -> str | None:
+    """Why the last validation does not vouch for this state; None if it does."""
+    if not _has(read, "ops", "validation_results") or not (rows := read(_LAST_VALIDATION)):
+        return "nothing was validated yet: run `loaders validate`"
+    job_id, build_id, change_id, asked, bad = rows[0]
+    if (build_id, change_id) != (state.build_id, state.change_id):
+        return "the last validation saw another build: run `loaders validate`"
+    if bad or not asked:
+        return f"{bad} of {asked} expectations did not pass in the validation {job_id}"
+    return None
+
+
+def last_validation(read: RunQuery) -> str:
+    """Name of the last validation. There must have been one."""
+    return str(read(_LAST_VALIDATION)[0][0])
+
+
+def _has(read: RunQuery, schema: str, table: str) -> bool:
+    found = read(
+        f"""
+        select count(*)
+        from duckdb_tables()
+        where database_name = current_database() and schema_name = '{schema}' and table_name = '{table}'
+        """
+    )
+    return bool(_number(found))
+
+
+def _last_change(read: RunQuery) -> int:
+    if not _has(read, "ops", "ingestion_changes"):
+        return 0
+    return _number(read("select coalesce(max(change_id), 0) from ops.ingestion_changes"))
+
+
+def _number(rows: list[tuple[Any, ...]]) -> int:
+    return int(rows[0][0])

@@ -1,0 +1,148 @@
+"""The `raw` and `ops` tables, as the sources YAML describes them. Nothing is written down twice.
+
+The macro `create_landing_tables` makes the same tables from the same YAML at the start of a dbt run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import yaml
+
+from loaders.errors import SchemaTooNew, SchemaUnreadable
+from loaders.warehouse.transactions import transaction
+
+#: Version of the tables. Raise it when the YAML changes: missing columns are added to older warehouses, and a step of
+#: `_MIGRATIONS` does what cannot be derived.
+VERSION = 3
+
+#: Version → statements that bring an older warehouse there, after missing tables and columns were added.
+_MIGRATIONS: dict[int, tuple[str, ...]] = {
+    # The origin is part of what a file is: without one, every file would look new.
+    1: ("update ops.ingestion_files set origin = 'archive' where origin is null",),
+    # Staging takes overlapping files of trades apart by these.
+    3: (
+        """
+        update ops.ingestion_files as files
+        set first_id = found.first_id, last_id = found.last_id
+        from (
+            select file_id, min(agg_trade_id) as first_id, max(agg_trade_id) as last_id
+            from raw.binance_agg_trades
+            group by file_id
+        ) as found
+        where files.file_id = found.file_id
+        """,
+    ),
+}
+
+_SCHEMAS = ("raw", "ops")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of the landing area: columns are (name, type) in order."""
+
+    schema: str
+    name: str
+    columns: tuple[tuple[str, str], ...]
+
+    @property
+    def quoted(self) -> str:
+        """Schema and name for a statement; columns such as `interval` and `time` need quotes as well."""
+        return f"{quote(self.schema)}.{quote(self.name)}"
+
+    def create(self) -> str:
+        """The CREATE TABLE statement."""
+        columns = ", ".join(f"{quote(name)} {data_type}" for name, data_type in self.columns)
+        return f"create table if not exists {self.quoted} ({columns})"
+
+
+def quote(identifier: str) -> str:
+    """An identifier for SQL, in quotes."""
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def literal(path: Path) -> str:
+    """A path in a statement that takes no parameters."""
+    return "'" + str(path).replace("'", "''") + "'"
+
+
+def read_tables(project: Path) -> dict[str, Table]:
+    """Tables of `raw` and `ops` by `schema.name`. Raises `SchemaUnreadable` if the YAML lacks a column's type."""
+    tables = {}
+    for path in sorted((project / "models" / "staging").rglob("_*__sources.yml")):
+        for table in _tables_of(path):
+            tables[f"{table.schema}.{table.name}"] = table
+    if not tables:
+        raise SchemaUnreadable(f"{project}/models/staging has no _*__sources.yml: the checkout is incomplete")
+    return tables
+
+
+def _tables_of(path: Path) -> Iterator[Table]:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    document: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), loader) or {}
+    for source in document.get("sources", []):
+        schema = source.get("schema", source["name"])
+        if schema not in _SCHEMAS:
+            continue
+        for table in source.get("tables", []):
+            try:
+                columns = tuple((column["name"], column["data_type"]) for column in table["columns"])
+            except KeyError as missing:
+                raise SchemaUnreadable(f"{path}: table {table['name']} has a column without {missing}") from None
+            yield Table(schema, table["name"], columns)
+
+
+def ensure(connection: duckdb.DuckDBPyConnection, project: Path, warehouse: Path) -> None:
+    """Creates what is missing and brings older tables up to `VERSION`. Raises `SchemaTooNew` before any change."""
+    found = version_of(connection)
+    if found is not None and found > VERSION:
+        raise SchemaTooNew(warehouse, found, VERSION)
+    tables = read_tables(project)
+    present = _columns_of(connection)
+    statements = [f"create schema if not exists {quote(schema)}" for schema in _SCHEMAS]
+    for table in tables.values():
+        columns = present.get((table.schema, table.name))
+        if columns is None:
+            statements.append(table.create())
+            continue
+        statements += [
+            f"alter table {table.quoted} add column {quote(name)} {data_type}"
+            for name, data_type in table.columns
+            if name not in columns
+        ]
+    for version in range((found or 0) + 1, VERSION + 1):
+        statements += _MIGRATIONS.get(version, ()) if found is not None else ()
+    if found != VERSION:
+        statements.append(f"insert into ops.schema_version (version, applied_at) values ({VERSION}, now()::timestamp)")
+    if len(statements) == len(_SCHEMAS):
+        return
+    with transaction(connection):
+        for statement in statements:
+            connection.execute(statement)
+    # DDL that waits in the WAL is what most replay bugs are made of.
+    connection.execute("checkpoint")
+
+
+def version_of(connection: duckdb.DuckDBPyConnection) -> int | None:
+    """Version of the warehouse's tables; None where the loaders have not been yet."""
+    if ("ops", "schema_version") not in _columns_of(connection):
+        return None
+    row = connection.execute("select max(version) from ops.schema_version").fetchone()
+    return row[0] if row else None
+
+
+def _columns_of(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], set[str]]:
+    rows = connection.execute(
+        """
+        select schema_name, table_name, list(column_name)
+        from duckdb_columns()
+        where database_name = current_database() and schema_name in ('raw', 'ops')
+        group by all
+        """
+    ).fetchall()
+    return {(schema, table): set(columns) for schema, table, columns in rows}
