@@ -18,8 +18,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # Setting, its value, and the test that takes it.
 RUNS = {
-    "kills": ("LOAD_KILLS", "200", "tests/loaders/test_crash.py::test_killed_loads_leave_whole_files_and_go_on"),
-    "archives": ("ARCHIVE_EXAMPLES", "500", "tests/loaders/test_staging_reference.py"),
+    "kills": ("LOAD_KILLS", "200", "tests/loaders/ingest/test_crash.py::test_killed_loads_leave_whole_files_and_go_on"),
+    "archives": ("ARCHIVE_EXAMPLES", "500", "tests/marts/test_staging_reference.py"),
     "histories": ("HISTORY_EXAMPLES", "50", "tests/marts/test_any_history.py"),
 }
 

@@ -1,40 +1,33 @@
-"""A small warehouse that was landed, built and validated once; tests work on copies of it."""
+"""Warehouses for tests: an empty one, and one that was landed, built and validated once, of which they take copies."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
 
-import duckdb
 import pytest
 
-from loaders.settings import Settings
 from loaders.validation import runner
-from tests.marts import archive
-from tests.marts.conftest import PROJECT, Warehouse, another
+from tests.support import archive
+from tests.support.warehouse import Warehouse
 
 
-def settings_of(warehouse: Warehouse) -> Settings:
-    """Settings that keep everything in the warehouse's folder."""
-    return Settings(
-        project_dir=PROJECT,
-        warehouse=warehouse.path,
-        data_docs=warehouse.folder / "data_docs",
-        published=warehouse.folder / "marts.duckdb",
-    )
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Warehouse:
+    """An empty warehouse and an empty data folder."""
+    return Warehouse(tmp_path)
 
 
-def change(warehouse: Warehouse, *statements: str) -> None:
-    """Works on the tables behind everybody's back."""
-    with duckdb.connect(str(warehouse.path)) as connection:
-        for statement in statements:
-            connection.execute(statement)
+@pytest.fixture
+def house(warehouse: Warehouse) -> Warehouse:
+    """The same, for tests that need the name of the package `loaders.warehouse`."""
+    return warehouse
 
 
 @pytest.fixture(scope="session")
 def built_once(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     """Do not change it: take `passed`."""
-    warehouse = another(tmp_path_factory.mktemp("built") / "warehouse")
+    warehouse = Warehouse(tmp_path_factory.mktemp("built") / "warehouse")
     for symbol in ("AAAUSDT", "BBBUSDT"):
         archive.klines(warehouse.data, symbol, "2024-03-02", keep=lambda time: time.hour != 20)
         archive.metrics(warehouse.data, symbol, "2024-03-02", keep=lambda time: time.hour != 7)
@@ -44,7 +37,7 @@ def built_once(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     archive.write(warehouse.data / "kraken" / "XBTUSD_1440.csv", [f"{day},100.0,101.0,99.0,100.0,1.5,7"])
     warehouse.load()
     warehouse.build()
-    validation = runner.validate(settings_of(warehouse), warehouse.path)
+    validation = runner.validate(warehouse.settings, warehouse.path)
     assert validation.passed, runner.text(validation)
     return warehouse
 
@@ -52,6 +45,6 @@ def built_once(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
 @pytest.fixture
 def passed(built_once: Warehouse, tmp_path: Path) -> Warehouse:
     """A copy of a warehouse that passed everything and can be published."""
-    warehouse = another(tmp_path / "warehouse")
+    warehouse = Warehouse(tmp_path / "warehouse")
     shutil.copy(built_once.path, warehouse.path)
     return warehouse

@@ -12,11 +12,11 @@ from typing import Any
 import duckdb
 import pytest
 
-from tests.marts import archive
 from tests.marts import backtest_reference as plain
 from tests.marts import liquidation_reference as reference
-from tests.marts.conftest import PROJECT, Warehouse
 from tests.marts.test_liquidations import WEIGHTS, generate
+from tests.support import archive
+from tests.support.warehouse import PROJECT, Warehouse
 
 DAYS = 24
 START = archive.day("2024-03-01")
@@ -101,7 +101,7 @@ def judged(warehouse: Warehouse, draw_map: Callable[..., Bins], source: Source) 
     for day in range(DAYS):
         first = START + timedelta(days=day)
         of = f"{first:%Y-%m-%d}"
-        lines = [archive.KLINE_HEADER]
+        lines = [archive.KLINES]
         for hour in archive.steps(first, first + timedelta(days=1), 60):
             opened, price = archive.milliseconds(hour + timedelta(minutes=55)), closes[hour]
             lines.append(f"{opened},{price},{price},{price},{price},10,{opened + 299_999},1000,5,4,400,0")

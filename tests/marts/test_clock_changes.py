@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
-from tests.marts import archive
-from tests.marts.conftest import Warehouse
+from tests.support import archive
+from tests.support.warehouse import Warehouse
 
 # Europe springs forward and falls back, the United States fall back; each with the day after it.
 DAYS = ("2025-03-30", "2025-03-31", "2025-10-26", "2025-10-27", "2025-11-02", "2025-11-03")
@@ -18,7 +20,7 @@ def test_every_day_is_whole_in_another_zone(warehouse: Warehouse, zone: str) -> 
     for day in DAYS:
         archive.klines(warehouse.data, "AAAUSDT", day, interval=1 if day.endswith("30") else 5)
         archive.metrics(warehouse.data, "AAAUSDT", day)
-    warehouse.load()
+    warehouse.run(sys.executable, "-m", "loaders", "load")
     warehouse.build()
     whole = [(day, 288) for day in DAYS]
     for table, time in (("klines_5m", "open_time"), ("open_interest_5m", "snapshot_at")):

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from tests.marts import archive
-from tests.marts.conftest import Warehouse
 from tests.marts.test_rebuild import copied_project
+from tests.support import archive
+from tests.support.warehouse import Warehouse
 
 LITERAL_ROWS = {
     "key_right": "select 'A' as symbol, 1 as number union all select 'A', 2 union all select 'B', 1",

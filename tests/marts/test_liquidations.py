@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.marts import archive
 from tests.marts import liquidation_reference as reference
-from tests.marts.conftest import PROJECT, Warehouse, another
+from tests.support import archive
+from tests.support.warehouse import PROJECT, Warehouse
 
 CENT = 0.01
 WEIGHTS = reference.read_weights(PROJECT / "seeds" / "leverage_weights.csv")
@@ -36,7 +36,7 @@ class Market:
             self.write_klines(
                 root, first, "markPriceKlines", [self.marks[time] for time in times if time in self.marks]
             )
-            lines = [archive.METRICS_HEADER]
+            lines = [archive.METRICS]
             for time in times:
                 if time in self.snapshots:
                     contracts = self.snapshots[time] or Decimal(0)
@@ -68,7 +68,7 @@ class Market:
         """A day's candles of one kind; no file for none."""
         if not candles:
             return
-        lines = [archive.KLINE_HEADER]
+        lines = [archive.KLINES]
         for candle in candles:
             opened, closes = archive.milliseconds(candle.open_time), archive.milliseconds(candle.end) - 1
             prices = f"{candle.open},{candle.high},{candle.low},{candle.close}"
@@ -194,9 +194,9 @@ def test_days_in_any_order_give_the_same_liquidation_marts(warehouse: Warehouse)
             young.write(warehouse.data, start + timedelta(days=2), start + timedelta(days=4))
         warehouse.load()
         warehouse.build_untested("--select", "+path:models/marts/liquidations")
-    fresh = another(warehouse.folder / "fresh")
+    fresh = Warehouse(warehouse.folder / "fresh")
     fresh.data.symlink_to(warehouse.data)
-    fresh.load()
+    fresh.load(warehouse.data)
     fresh.build_untested("--select", "+path:models/marts/liquidations")
     expected, found = fresh.marts(), warehouse.marts()
     for name in (

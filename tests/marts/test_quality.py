@@ -11,9 +11,9 @@ from typing import Any
 import duckdb
 import pytest
 
-from tests.marts import archive
-from tests.marts.conftest import PROJECT, Warehouse
 from tests.marts.test_rebuild import Step, assert_like_one_full_build, assert_pieces_like_one_full_build
+from tests.support import archive
+from tests.support.warehouse import PROJECT, Warehouse
 
 RECORDS = PROJECT.parent / "shared" / "data"
 
@@ -444,8 +444,8 @@ def test_each_fault_is_found_by_its_check(warehouse: Warehouse) -> None:
 
 @pytest.mark.skipif(not RECORDS.is_dir(), reason="no market records at ../shared/data")
 def test_real_records_raise_nothing_but_the_holes_they_have(tmp_path: Path) -> None:
-    warehouse = Warehouse(tmp_path, {"LOADERS_DATA_DIR": str(RECORDS)})
-    warehouse.load()
+    warehouse = Warehouse(tmp_path)
+    warehouse.load(RECORDS)
     warehouse.build()
     spot_hours = [
         ("klines", "spot", symbol, "1h", start, start + timedelta(hours=1), 1)

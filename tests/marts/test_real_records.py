@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.marts.conftest import PROJECT, Warehouse
+from tests.support.warehouse import PROJECT, Warehouse
 
 RECORDS = PROJECT.parent / "shared" / "data" / "binance" / "data"
 
@@ -61,11 +61,11 @@ GOLDEN_HOUR = [
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     """A warehouse with all records landed and built, twice."""
-    warehouse = Warehouse(tmp_path_factory.mktemp("records"), {"LOADERS_DATA_DIR": str(RECORDS)})
-    warehouse.load()
+    warehouse = Warehouse(tmp_path_factory.mktemp("records"))
+    warehouse.load(RECORDS)
     warehouse.build()
     before = warehouse.marts()
-    warehouse.load()
+    warehouse.load(RECORDS)
     warehouse.build()
     assert warehouse.marts() == before, "a second load and build changes no row"
     return warehouse

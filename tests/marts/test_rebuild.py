@@ -15,8 +15,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tests.marts import archive
-from tests.marts.conftest import PROJECT, Warehouse, another
+from tests.support import archive
+from tests.support.warehouse import PROJECT, Warehouse
 
 #: Writes files into a data folder.
 Step = Callable[[Path], None]
@@ -24,9 +24,9 @@ Step = Callable[[Path], None]
 
 def assert_like_one_full_build(warehouse: Warehouse) -> None:
     """The marts are what a new warehouse has that saw only the files as they are now."""
-    fresh = another(warehouse.folder / "fresh")
+    fresh = Warehouse(warehouse.folder / "fresh")
     fresh.data.symlink_to(warehouse.data)
-    fresh.load()
+    fresh.load(warehouse.data)
     fresh.build_untested()
     expected, found = fresh.marts(), warehouse.marts()
     assert found.keys() == expected.keys()

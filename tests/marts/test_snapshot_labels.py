@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.marts import archive
-from tests.marts.conftest import Warehouse, another
+from tests.support import archive
+from tests.support.warehouse import Warehouse
 
 DAYS = ["2024-03-01", "2024-03-02", "2024-03-03", "2024-03-04"]
 SIDES = """
@@ -29,7 +29,7 @@ def test_files_of_both_kinds_and_the_change_between_them_give_the_same_sides(war
     warehouse.load()
     warehouse.build_untested()
 
-    mixed = another(warehouse.folder / "mixed")
+    mixed = Warehouse(warehouse.folder / "mixed")
     days_of_candles(mixed.data)
     # From the third day on the labels are instants: the snapshot of its first midnight stands in both kinds of files.
     for of, label_minutes in zip(DAYS, (5, 5, 0, 0), strict=True):

@@ -1,30 +1,37 @@
-"""Small archive files for the tests of the models.
+"""Small archive files for tests: headers, rows, and whole files where the archive would keep them.
 
-What a file holds depends on nothing but its arguments, so a daily and a monthly file agree where they overlap and a
-re-publication differs only where a test says so.
+`kline_rows`, `trade_rows` and `metrics_rows` are plain rows with known figures, for tests of what lands. `klines`,
+`agg_trades`, `metrics` and the others write a file of a day or month. What it holds depends on nothing but its
+arguments, so a daily and a monthly file agree where they overlap and a re-publication differs only where a test says
+so.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import zipfile
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-KLINE_HEADER = (
+KLINES = (
     "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,taker_buy_quote_volume,ignore"
 )
-METRICS_HEADER = (
+TRADES = "agg_trade_id,price,quantity,first_trade_id,last_trade_id,transact_time,is_buyer_maker"
+METRICS = (
     "create_time,symbol,sum_open_interest,sum_open_interest_value,count_toptrader_long_short_ratio,"
     "sum_toptrader_long_short_ratio,count_long_short_ratio,sum_taker_long_short_vol_ratio"
 )
-LIQUIDATIONS_HEADER = (
+FUNDING = "calc_time,funding_interval_hours,last_funding_rate"
+ORDERS = (
     "time,side,order_type,time_in_force,original_quantity,price,average_price,order_status,last_fill_quantity,"
     "accumulated_fill_quantity"
 )
-LEVELS_HEADER = "time,symbol,side,price,volume"
-TRADES_HEADER = "agg_trade_id,price,quantity,first_trade_id,last_trade_id,transact_time,is_buyer_maker"
+LEVELS = "time,symbol,side,price,volume"
+
+STEP = 300_000
 
 Keep = Callable[[datetime], bool]
 
@@ -37,6 +44,16 @@ def day(text: str) -> datetime:
 def milliseconds(time: datetime) -> int:
     """Milliseconds since 1970."""
     return int(time.timestamp() * 1000)
+
+
+def day_ms(text: str) -> int:
+    """Milliseconds at the start of a UTC day."""
+    return milliseconds(day(text))
+
+
+def utc(*parts: int) -> datetime:
+    """A time as the tables hold it: UTC, without a zone."""
+    return datetime(*parts, tzinfo=UTC).replace(tzinfo=None)  # type: ignore[arg-type,misc]
 
 
 def noise(*of: object) -> int:
@@ -81,11 +98,65 @@ def steps(start: datetime, end: datetime, minutes: int) -> Iterable[datetime]:
         start += timedelta(minutes=minutes)
 
 
-def write(path: Path, lines: Iterable[str]) -> Path:
-    """Lines into a file, whose folders are made."""
+def text(rows: Iterable[str], header: str | None = None) -> str:
+    """A file's content."""
+    return "".join(f"{line}\n" for line in ([header] if header else []) + list(rows))
+
+
+def write(path: Path, content: str | bytes | Iterable[str]) -> Path:
+    """Writes a text, bytes or lines into a file, whose folders are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{line}\n" for line in lines))
+    if not isinstance(content, (str, bytes)):
+        content = text(content)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
     return path
+
+
+def write_zip(path: Path, content: str | bytes, member: str | None = None) -> Path:
+    """Writes an archive with one member, named as the archive names it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        # A fixed date, so that the same content makes the same archive.
+        inside = zipfile.ZipInfo(member or path.stem + ".csv")
+        inside.compress_type = zipfile.ZIP_DEFLATED
+        archive.writestr(inside, content)
+    return path
+
+
+def write_gz(path: Path, content: str) -> Path:
+    """Writes a gzipped file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(content.encode()))
+    return path
+
+
+def kline_row(time_ms: int, price: int = 100, *, step: int = STEP, per_ms: int = 1) -> str:
+    """A candle that opens at `time_ms`; `per_ms` 1000 writes microseconds."""
+    close = (time_ms + step) * per_ms - 1
+    return f"{time_ms * per_ms},{price}.0,{price + 2}.5,{price - 1}.25,{price}.5,10.5,{close},1055.2,7,4.5,452.1,0"
+
+
+def kline_rows(of: str, count: int = 288, price: int = 100) -> list[str]:
+    """Rows of a five-minute file."""
+    return [kline_row(day_ms(of) + step * STEP, price + step % 7) for step in range(count)]
+
+
+def trade_rows(of: str, count: int = 200, first: int = 1000) -> list[str]:
+    """Rows of an aggTrades file."""
+    return [
+        f"{first + n},{100 + n % 5}.1,0.{n % 9 + 1},{2 * (first + n)},{2 * (first + n) + 1},{day_ms(of) + n * 1000},"
+        f"{'true' if n % 2 else 'false'}"
+        for n in range(count)
+    ]
+
+
+def metrics_rows(of: str, count: int = 288, symbol: str = "BTCUSDT") -> list[str]:
+    """Rows of a metrics file; some ratios are blank."""
+    return [
+        f"{of} {n // 12:02}:{n % 12 * 5:02}:00,{symbol},{1000 + n}.5,{100000 + n}.1234567890123456,,1.25,"
+        f"{1 + n / 1000:.4f},0.5000"
+        for n in range(count)
+    ]
 
 
 def period(text: str) -> tuple[datetime, datetime, str]:
@@ -108,7 +179,7 @@ def klines(
 ) -> Path:
     """A file of klines of a day or month, with header, for the rows that `keep` wants; `shift` moves every price."""
     start, end, length = period(of)
-    lines = [KLINE_HEADER]
+    lines = [KLINES]
     for time in filter(keep, steps(start, end, interval)):
         opened, high, low, closed, volume = candle(symbol, time, interval)
         prices = [str(price + shift) for price in (opened, high, low, closed)]
@@ -141,7 +212,7 @@ def metrics(
     instant of its snapshot: 0 or 5.
     """
     start, end, _ = period(of)
-    lines = [METRICS_HEADER]
+    lines = [METRICS]
     for label in filter(keep, steps(start, end, 5)):
         instant = label + timedelta(minutes=label_minutes)
         contracts = Decimal(0) if zero(label) else open_interest_at(symbol, instant)
@@ -153,7 +224,7 @@ def metrics(
 def agg_trades(root: Path, symbol: str, of: str, first_id: int, keep: Keep = lambda time: True) -> Path:
     """A day of trades, one every ten seconds, numbered from `first_id`; `keep` leaves rows, not numbers, out."""
     start, end, length = period(of)
-    lines = [TRADES_HEADER]
+    lines = [TRADES]
     count = int((end - start).total_seconds()) // 10
     for index in range(count):
         time = start + timedelta(seconds=10 * index)
@@ -178,12 +249,12 @@ def liquidations(root: Path, symbol: str, of: str, rows: Iterable[str]) -> Path:
     """A day of recorded liquidations."""
     name = f"{symbol}-liquidationSnapshot-{of}.csv"
     folder = root / "data/futures/um/daily/liquidationSnapshot" / symbol
-    return write(folder / name, [LIQUIDATIONS_HEADER, *rows])
+    return write(folder / name, [ORDERS, *rows])
 
 
 def levels(root: Path, symbol: str, provider: str, of: str | None, rows: Iterable[str]) -> Path:
     """Levels from elsewhere, of a day, a month, or any time (None)."""
-    return write(root / f"{symbol}-levels-{provider}{f'-{of}' if of else ''}.csv", [LEVELS_HEADER, *rows])
+    return write(root / f"{symbol}-levels-{provider}{f'-{of}' if of else ''}.csv", [LEVELS, *rows])
 
 
 def some_liquidations(root: Path, symbol: str, of: str, keep: Keep = lambda time: True) -> Path:

@@ -1,11 +1,10 @@
-"""Small archive files for tests, and what a warehouse holds."""
+"""A temporary warehouse: files are landed in it, dbt builds it, and its tables are asked."""
 
 from __future__ import annotations
 
-import gzip
-import zipfile
-from collections.abc import Sequence
-from datetime import UTC, datetime
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +17,8 @@ from loaders.progress import Lines
 from loaders.selection import Selection
 from loaders.settings import Settings
 
-KLINES = (
-    "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,taker_buy_quote_volume,ignore"
-)
-TRADES = "agg_trade_id,price,quantity,first_trade_id,last_trade_id,transact_time,is_buyer_maker"
-METRICS = (
-    "create_time,symbol,sum_open_interest,sum_open_interest_value,count_toptrader_long_short_ratio,"
-    "sum_toptrader_long_short_ratio,count_long_short_ratio,sum_taker_long_short_vol_ratio"
-)
-FUNDING = "calc_time,funding_interval_hours,last_funding_rate"
-ORDERS = (
-    "time,side,order_type,time_in_force,original_quantity,price,average_price,order_status,last_fill_quantity,"
-    "accumulated_fill_quantity"
-)
+PROJECT = Path(__file__).resolve().parents[2]
 
-STEP = 300_000
 TABLES = (
     "binance_klines",
     "binance_agg_trades",
@@ -43,99 +29,100 @@ TABLES = (
     "external_levels",
 )
 
-
-def utc(*parts: int) -> datetime:
-    """A time as the tables hold it: UTC, without a zone."""
-    return datetime(*parts, tzinfo=UTC).replace(tzinfo=None)  # type: ignore[arg-type,misc]
-
-
-def day_ms(day: str) -> int:
-    """Milliseconds at the start of a UTC day."""
-    return int(datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC).timestamp() * 1000)
+MARTS = """
+select table_name from duckdb_tables() where schema_name = 'marts'
+union all
+select view_name from duckdb_views() where schema_name = 'marts'
+order by 1
+"""
 
 
-def kline(time_ms: int, price: int = 100, *, step: int = STEP, per_ms: int = 1) -> str:
-    """A candle that opens at `time_ms`; `per_ms` 1000 writes microseconds."""
-    close = (time_ms + step) * per_ms - 1
-    return f"{time_ms * per_ms},{price}.0,{price + 2}.5,{price - 1}.25,{price}.5,10.5,{close},1055.2,7,4.5,452.1,0"
+class Warehouse:
+    """A warehouse file, the folder its files lie in, and what one does with them.
 
-
-def klines(day: str, count: int = 288, price: int = 100) -> list[str]:
-    """Rows of a five-minute file."""
-    return [kline(day_ms(day) + step * STEP, price + step % 7) for step in range(count)]
-
-
-def trades(day: str, count: int = 200, first: int = 1000) -> list[str]:
-    """Rows of an aggTrades file."""
-    return [
-        f"{first + n},{100 + n % 5}.1,0.{n % 9 + 1},{2 * (first + n)},{2 * (first + n) + 1},{day_ms(day) + n * 1000},"
-        f"{'true' if n % 2 else 'false'}"
-        for n in range(count)
-    ]
-
-
-def metrics(day: str, count: int = 288, symbol: str = "BTCUSDT") -> list[str]:
-    """Rows of a metrics file; some ratios are blank."""
-    return [
-        f"{day} {n // 12:02}:{n % 12 * 5:02}:00,{symbol},{1000 + n}.5,{100000 + n}.1234567890123456,,1.25,"
-        f"{1 + n / 1000:.4f},0.5000"
-        for n in range(count)
-    ]
-
-
-def text(rows: Sequence[str], header: str | None = None) -> str:
-    """A file's content."""
-    return "".join(f"{line}\n" for line in ([header] if header else []) + list(rows))
-
-
-def write(path: Path, content: str | bytes) -> Path:
-    """Writes a file and its folders."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return path
-
-
-def write_zip(path: Path, content: str | bytes, member: str | None = None) -> Path:
-    """Writes an archive with one member, named as the archive names it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        # A fixed date, so that the same content makes the same archive.
-        inside = zipfile.ZipInfo(member or path.stem + ".csv")
-        inside.compress_type = zipfile.ZIP_DEFLATED
-        archive.writestr(inside, content)
-    return path
-
-
-def write_gz(path: Path, content: str) -> Path:
-    """Writes a gzipped file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(gzip.compress(content.encode()))
-    return path
-
-
-class House:
-    """A temporary warehouse and the folder that is loaded into it."""
+    Batches are small, so that a few files make several. `settings` are those of the loaders that differ.
+    """
 
     def __init__(self, folder: Path, **settings: Any) -> None:
-        self.path = folder / "warehouse.duckdb"
+        self.folder = folder
         self.data = folder / "data"
         self.data.mkdir(parents=True, exist_ok=True)
-        self.settings = Settings(**{"batch_files": 4, **settings})
+        self.path = folder / "warehouse.duckdb"
+        self.project = PROJECT
+        self.environment: dict[str, str] = {}
+        self.settings = Settings(
+            **{
+                "project_dir": PROJECT,
+                "warehouse": self.path,
+                "data_docs": folder / "data_docs",
+                "published": folder / "marts.duckdb",
+                "batch_files": 4,
+                **settings,
+            }
+        )
 
     def place(self, name: str, kind: str = "klines/BTCUSDT/5m", period: str = "daily") -> Path:
         """Where the archive would keep a USD-M file."""
         return self.data / "futures" / "um" / period / kind / name
 
-    def load(self, *folders: Path, **request: Any) -> LoadResult:
-        """Loads the folder, or those given."""
+    def load(self, *folders: Path, expect: int = 0, **request: Any) -> LoadResult:
+        """Lands the data folder, or those given, in this process; `expect` is the exit status."""
         wanted = Request(folders or (self.data,), request.pop("selection", Selection()), **{"retries": 0, **request})
         with warehouse.writer(self.settings, self.path, readable=wanted.folders) as opened:
-            return load.load(opened, self.settings, wanted, Lines())
+            result = load.load(opened, self.settings, wanted, Lines())
+        assert result.exit_status == expect, result
+        return result
+
+    def build(self, *options: str, expect: int = 0) -> str:
+        """Runs `dbt build`: seeds, models and all tests."""
+        return self.run(str(Path(sys.executable).with_name("dbt")), "build", "--quiet", *options, expect=expect)
+
+    def build_untested(self, *options: str) -> str:
+        """Seeds and models alone, for tests that compare the tables themselves."""
+        return self.build("--resource-type", "seed", "--resource-type", "model", *options)
+
+    @property
+    def whole_environment(self) -> dict[str, str]:
+        """The environment of a command."""
+        return {
+            **os.environ,
+            "LOADERS_WAREHOUSE": str(self.path),
+            "LOADERS_DATA_DIR": str(self.data),
+            "DBT_TARGET_PATH": str(self.folder / "target"),
+            "DBT_LOG_PATH": str(self.folder / "logs"),
+            "DBT_LOG_LEVEL_FILE": "none",
+            **self.environment,
+        }
+
+    def run(self, *command: str, expect: int = 0) -> str:
+        """Runs a command in the project's folder and gives what it printed."""
+        done = subprocess.run(
+            command,
+            cwd=self.project,
+            env=self.whole_environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        assert done.returncode == expect, f"{command}\n{done.stdout[-6000:]}\n{done.stderr[-4000:]}"
+        return done.stdout
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        """Rows of a read-only query."""
-        with duckdb.connect(self.path, read_only=True) as connection:
+        """Rows of a query."""
+        with duckdb.connect(str(self.path), read_only=True) as connection:
             return connection.execute(sql).fetchall()
+
+    def change(self, *statements: str) -> None:
+        """Works on the tables behind the loaders' back."""
+        with duckdb.connect(str(self.path)) as connection:
+            for statement in statements:
+                connection.execute(statement)
+
+    def marts(self) -> dict[str, list[tuple[Any, ...]]]:
+        """All rows of all marts, sorted."""
+        names = [name for (name,) in self.query(MARTS)]
+        return {name: self.query(f"select * from marts.{name} order by all nulls last") for name in names}
 
     def contents(self) -> dict[str, list[tuple[Any, ...]]]:
         """Raw rows with what their file is, and the ledger, without ids, jobs and times of landing."""

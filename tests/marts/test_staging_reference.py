@@ -25,7 +25,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from loaders import warehouse
-from tests.loaders.archive import KLINES, TRADES, House
+from tests.support.archive import KLINES, TRADES
+from tests.support.warehouse import Warehouse
 
 ROOT = Path(__file__).resolve().parents[2]
 DAYS = (30, 31, 32)
@@ -79,7 +80,7 @@ class File:
                 lines.append(f"{key},{price},0.25,{key * 2},{key * 2 + 1},{(start + 1) * unit},true")
         return "".join(f"{line}\n" for line in lines).encode()
 
-    def write(self, house: House) -> str:
+    def write(self, house: Warehouse) -> str:
         """Writes the file, in place of any earlier revision; returns its sha256."""
         length = "daily" if len(self.days) == 1 else "monthly"
         kind = "aggTrades/BTCUSDT" if self.dataset == "aggTrades" else "klines/BTCUSDT/1h"
@@ -152,7 +153,7 @@ def views(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 @given(history=batches)
 def test_staging_is_the_reference(views: list[str], history: list[list[File]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        house = House(Path(folder))
+        house = Warehouse(Path(folder))
         present: dict[tuple[str, str], tuple[File, str]] = {}
         for batch in history:
             for file in batch:

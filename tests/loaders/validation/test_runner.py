@@ -16,8 +16,7 @@ from loaders.errors import FolderNotOurs, WarehouseBusy, WarehouseMissing
 from loaders.validation import runner
 from loaders.validation.runner import Validation
 from loaders.validation.suites import Expectation, Keyed, Suite, suites
-from tests.conftest import change, settings_of
-from tests.marts.conftest import PROJECT, Warehouse
+from tests.support.warehouse import PROJECT, Warehouse
 
 
 def suite_of(table: str) -> Suite:
@@ -25,7 +24,7 @@ def suite_of(table: str) -> Suite:
 
 
 def validated(warehouse: Warehouse, *asked: Suite) -> Validation:
-    return runner.validate(settings_of(warehouse), warehouse.path, asked=asked or None)
+    return runner.validate(warehouse.settings, warehouse.path, asked=asked or None)
 
 
 def failures(validation: Validation) -> dict[str, str]:
@@ -56,7 +55,7 @@ def test_a_good_warehouse_passes_and_the_results_are_kept(passed: Warehouse) -> 
         assert not re.search(r"(?:src=|<link[^>]+href=|url\()[\"']?https?:", page.read_text()), (
             f"{page} needs a network"
         )
-    with warehouse.writer(settings_of(passed), passed.path):
+    with warehouse.writer(passed.settings, passed.path):
         pass  # nothing of Great Expectations has the file open any more
 
 
@@ -261,7 +260,7 @@ def test_a_bad_table_fails(passed: Warehouse, table: str, fault: str, caught_by:
     asked = suite_of(table)
     # What needs a mart that this version of the project does not have is not asked.
     expected = {f"{table} {name}" for name in caught_by & {one.name for one in asked.expectations}}
-    change(passed, fault)
+    passed.change(fault)
     validation = validated(passed, asked)
     assert failures(validation) == dict.fromkeys(expected, "fail")
     assert expected
@@ -272,7 +271,7 @@ def test_a_bad_table_fails(passed: Warehouse, table: str, fault: str, caught_by:
 
 
 def test_a_missing_table_is_an_error_for_each_of_its_expectations(passed: Warehouse) -> None:
-    change(passed, "drop table marts.liquidation_map")
+    passed.change("drop table marts.liquidation_map")
     asked = suite_of("marts.liquidation_map")
     validation = validated(passed, asked)
     assert failures(validation) == {f"marts.liquidation_map {one.name}": "error" for one in asked.expectations}
@@ -337,7 +336,7 @@ def test_a_validation_without_any_result_did_not_pass(passed: Warehouse) -> None
 
 def test_the_command_prints_a_table_or_json_and_ends_with_1(passed: Warehouse) -> None:
     passed.environment["LOADERS_DATA_DOCS"] = str(passed.folder / "docs")
-    change(passed, "update marts.liquidation_map set last_price = 1")
+    passed.change("update marts.liquidation_map set last_price = 1")
     text = passed.run(sys.executable, "-m", "loaders", "validate", expect=1)
     assert "prices_are_the_last_ones" in text
     assert (passed.folder / "docs" / "index.html").exists()
@@ -350,7 +349,7 @@ def test_the_command_prints_a_table_or_json_and_ends_with_1(passed: Warehouse) -
 
 
 def test_pages_replace_those_of_the_last_run_and_nothing_else(passed: Warehouse, tmp_path: Path) -> None:
-    settings = settings_of(passed)
+    settings = passed.settings
     asked = [suite_of("marts.liquidation_map")]
     for _ in range(2):
         runner.validate(settings, passed.path, asked=asked)
@@ -365,7 +364,7 @@ def test_pages_replace_those_of_the_last_run_and_nothing_else(passed: Warehouse,
 
 
 def test_a_missing_or_busy_warehouse_is_named(passed: Warehouse, tmp_path: Path) -> None:
-    settings = settings_of(passed)
+    settings = passed.settings
     with pytest.raises(WarehouseMissing):
         runner.validate(settings, tmp_path / "nothing.duckdb")
     hold = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"

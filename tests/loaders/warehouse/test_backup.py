@@ -13,9 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.loaders.archive import House
-from tests.marts import archive
-from tests.marts.conftest import PROJECT, Warehouse, another
+from tests.support import archive
+from tests.support.warehouse import PROJECT, Warehouse
 
 BACKUPS = 4
 
@@ -24,16 +23,16 @@ BACKUPS = 4
 LOADING = """
 import os, sys
 from pathlib import Path
-from tests.loaders.archive import House
-from tests.marts import archive
+from tests.support.warehouse import Warehouse
+from tests.support import archive
 folder, first, last = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 for number in range(first, last + 1):
     if os.fork() == 0:
-        house = House(folder, threads=1)
+        house = Warehouse(folder, threads=1)
         archive.metrics(house.data, "AAAUSDT", f"2024-{number % 12 + 1:02}-{number // 12 % 28 + 1:02}")
         if number % 3 == 0:
-            import loaders.ledger
-            loaders.ledger.finish_job = lambda *_: os._exit(0)
+            from loaders.warehouse import ledger
+            ledger.finish_job = lambda *_: os._exit(0)
         house.load()
         os._exit(0)
     os.wait()
@@ -76,7 +75,7 @@ def back_up(warehouse: Path, target: Path) -> Path:
 @pytest.mark.skipif(shutil.which("flock") is None, reason="the recipe needs flock (util-linux)")
 @pytest.mark.usefixtures("slow_copies")
 def test_a_backup_taken_while_loading_runs_is_whole(tmp_path: Path) -> None:
-    house = House(tmp_path / "house")
+    house = Warehouse(tmp_path / "house")
     archive.klines(house.data, "AAAUSDT", "2024-01-01")
     house.load()
     copies = []
@@ -95,7 +94,7 @@ def test_a_backup_taken_while_loading_runs_is_whole(tmp_path: Path) -> None:
     assert copies[-1].with_name(copies[-1].name + ".wal").exists(), "the load was killed before it closed"
     counts = []
     for copy in copies:
-        restored = House(copy.parent)
+        restored = Warehouse(copy.parent)
         assert restored.path == copy
         restored.consistent()
         ((files, rows),) = restored.query(
@@ -110,7 +109,7 @@ def test_a_backup_taken_while_loading_runs_is_whole(tmp_path: Path) -> None:
 @pytest.mark.skipif(shutil.which("flock") is None, reason="the recipe needs flock (util-linux)")
 def test_a_restored_warehouse_goes_on_where_the_backup_was_taken(built_once: Warehouse, tmp_path: Path) -> None:
     """Restored under its own name, loaded and built, it has the marts that the warehouse has that never stopped."""
-    went_on, restored = another(tmp_path / "went_on"), another(tmp_path / "restored")
+    went_on, restored = Warehouse(tmp_path / "went_on"), Warehouse(tmp_path / "restored")
     shutil.copy(built_once.path, went_on.path)
     shutil.copy(back_up(built_once.path, tmp_path / "backup"), restored.path)
     for warehouse in (went_on, restored):

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.loaders import archive
-from tests.loaders.archive import FUNDING, KLINES, METRICS, TRADES, House, text, write
+from tests.support import archive
+from tests.support.archive import FUNDING, KLINES, METRICS, TRADES, text, write
+from tests.support.warehouse import Warehouse
 
 DAY = "2024-03-05"
 START = archive.day_ms(DAY)
@@ -27,15 +28,15 @@ Content = str | bytes
 
 
 def klines(change: Callable[[list[str]], list[str]] = lambda rows: rows, header: str | None = None) -> str:
-    return text(change(archive.klines(DAY)), header)
+    return text(change(archive.kline_rows(DAY)), header)
 
 
 def trades(change: Callable[[list[str]], list[str]] = lambda rows: rows, header: str | None = TRADES) -> str:
-    return text(change(archive.trades(DAY)), header)
+    return text(change(archive.trade_rows(DAY)), header)
 
 
 def metrics(change: Callable[[list[str]], list[str]] = lambda rows: rows) -> str:
-    return text(change(archive.metrics(DAY)), METRICS)
+    return text(change(archive.metrics_rows(DAY)), METRICS)
 
 
 def at(place: int, old: str, new: str) -> Callable[[list[str]], list[str]]:
@@ -93,11 +94,14 @@ REFUSED = [
     pytest.param(f"{K}.csv", b"\x89PNG\r\n\x1a\n\x00\x00", "NUL bytes", id="an image"),
     pytest.param(f"{K}.csv", b"\xff\xfa\x11 nonsense \x93\n" * 40, "wrong columns", id="bytes of no encoding"),
     pytest.param(
-        f"{K}.csv", text(archive.klines("2024-03-06")), "time outside the period", id="another day than its name says"
+        f"{K}.csv",
+        text(archive.kline_rows("2024-03-06")),
+        "time outside the period",
+        id="another day than its name says",
     ),
     pytest.param(
         f"{K}.csv",
-        text([archive.kline(START + n * archive.STEP, per_ms=1_000_000) for n in range(9)]),
+        text([archive.kline_row(START + n * archive.STEP, per_ms=1_000_000) for n in range(9)]),
         "is no time",
         id="nanoseconds",
     ),
@@ -114,7 +118,7 @@ REFUSED = [
     ),
     pytest.param(
         f"{K}.csv",
-        text([archive.kline(START + n * 60_000, step=60_000) for n in range(1440)]),
+        text([archive.kline_row(START + n * 60_000, step=60_000) for n in range(1440)]),
         "not a multiple of the interval",
         id="one-minute candles named five-minute",
     ),
@@ -146,7 +150,7 @@ REFUSED = [
     ),
     pytest.param(
         f"{M}.csv",
-        text(archive.metrics(DAY, symbol="ETHUSDT"), METRICS),
+        text(archive.metrics_rows(DAY, symbol="ETHUSDT"), METRICS),
         "not that of the file",
         id="metrics of another symbol",
     ),
@@ -198,15 +202,14 @@ REFUSED = [
 
 @pytest.mark.parametrize(("name", "content", "message"), REFUSED)
 def test_a_broken_file_is_refused_and_nothing_of_it_lands(
-    house: House, name: str, content: Content, message: str
+    house: Warehouse, name: str, content: Content, message: str
 ) -> None:
     path = write(house.data / "futures/um/daily" / name, content)
     other = write(house.data / "futures/um/daily/klines/ETHUSDT/5m" / f"ETHUSDT-5m-{DAY}.csv", klines())
-    report = house.load()
+    report = house.load(expect=1)
     assert [(failure.path, message in failure.message) for failure in report.failures] == [(path, True)], (
         report.failures
     )
-    assert report.exit_status == 1
     assert house.query("select path, status from ops.ingestion_files order by status") == [
         (str(path), "failed"),
         (str(other), "loaded"),
@@ -289,11 +292,11 @@ KEPT_ASIDE = [
 
 @pytest.mark.parametrize(("name", "content", "line", "reason"), KEPT_ASIDE)
 def test_a_bad_row_is_kept_aside_with_its_line_and_reason(
-    house: House, name: str, content: Content, line: int, reason: str
+    house: Warehouse, name: str, content: Content, line: int, reason: str
 ) -> None:
     write(house.data / "futures/um/daily" / name, content)
-    report = house.load()
-    assert (report.exit_status, report.totals.files_loaded) == (1, 1), report.failures
+    report = house.load(expect=1)
+    assert report.totals.files_loaded == 1, report.failures
     rejected = house.query("select line_number, reason from ops.rejected_rows")
     assert [(number, reason in why) for number, why in rejected] == [(line, True)], rejected
     house.consistent()
@@ -313,20 +316,20 @@ TAKEN = [
 
 
 @pytest.mark.parametrize("content", TAKEN)
-def test_odd_files_land_whole(house: House, content: str) -> None:
+def test_odd_files_land_whole(house: Warehouse, content: str) -> None:
     write(house.data / "futures/um/daily" / f"{K}.csv", content.encode())
-    assert house.load().exit_status == 0
+    house.load()
     assert house.query("select count(*), sum(volume)::double from raw.binance_klines") == [(288, 3024.0)]
 
 
-def test_folders_and_links_that_mislead_are_refused(house: House, tmp_path: Path) -> None:
+def test_folders_and_links_that_mislead_are_refused(house: Warehouse, tmp_path: Path) -> None:
     good = write(house.place(INSIDE), klines())
     (house.data / f"BTCUSDT-5m-{DAY}.csv").mkdir()
     outside = write(tmp_path / "outside" / "ETHUSDT-5m-2024-03-05.csv", klines())
     (house.data / outside.name).symlink_to(outside)
     (house.data / "loop").symlink_to(house.data)
     (house.data / f"XRPUSDT-5m-{DAY}.csv").symlink_to(house.data / f"XRPUSDT-5m-{DAY}.csv")
-    report = house.load()
+    report = house.load(expect=1)
     assert report.totals.files_loaded == 1
     assert sorted((failure.path.name, failure.message.split(":")[0]) for failure in report.failures) == [
         (f"BTCUSDT-5m-{DAY}.csv", "is a folder, not a file"),
@@ -336,7 +339,7 @@ def test_folders_and_links_that_mislead_are_refused(house: House, tmp_path: Path
     assert house.query("select path from ops.ingestion_files where status = 'loaded'") == [(str(good),)]
 
 
-def test_the_engine_reads_nothing_outside_its_folders(house: House, tmp_path: Path) -> None:
+def test_the_engine_reads_nothing_outside_its_folders(house: Warehouse, tmp_path: Path) -> None:
     import duckdb
 
     from loaders import warehouse
@@ -349,7 +352,7 @@ def test_the_engine_reads_nothing_outside_its_folders(house: House, tmp_path: Pa
         opened.connection.execute("select * from read_csv($1)", [str(secret)])
 
 
-def test_a_file_that_changes_while_it_is_read_is_refused(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_changes_while_it_is_read_is_refused(house: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     from loaders.files import inspection
 
     path = write(house.place(INSIDE), klines())
@@ -362,16 +365,16 @@ def test_a_file_that_changes_while_it_is_read_is_refused(house: House, monkeypat
         take(scan, chunk)
 
     monkeypatch.setattr(inspection._Scan, "take", append)
-    report = house.load()
+    report = house.load(expect=1)
     assert "changed while it was read" in report.failures[0].message
 
 
-def test_the_published_checksum_beside_a_file_counts(house: House) -> None:
+def test_the_published_checksum_beside_a_file_counts(house: Warehouse) -> None:
     path = archive.write_zip(house.data / f"{K}.zip", klines())
     beside = path.with_name(path.name + ".CHECKSUM")
     for told, message in (("0" * 64, "is not the file that"), ("<html>404</html>", "holds no sha256")):
         write(beside, f"{told}  {path.name}\n")
-        (failure,) = house.load().failures
+        (failure,) = house.load(expect=1).failures
         assert message in failure.message
         assert house.query("select count(*) from raw.binance_klines") == [(0,)]
     write(beside, f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n")

@@ -14,26 +14,27 @@ import duckdb
 import pytest
 
 from loaders import warehouse
-from tests.loaders import archive
-from tests.loaders.archive import TRADES, House, text, write, write_zip
+from tests.support import archive
+from tests.support.archive import TRADES, text, write, write_zip
+from tests.support.warehouse import Warehouse
 
 # More of them: python benchmarks/long_runs.py kills
 KILLS = int(os.environ.get("LOAD_KILLS", "25"))
 
 
-def fill(house: House, *, price: int = 100) -> None:
+def fill(house: Warehouse, *, price: int = 100) -> None:
     """Files enough for a load of about a second: small ones that share transactions, and larger ones alone."""
     for month in (1, 2):
         for day in range(1, 15):
             date = f"2024-{month:02}-{day:02}"
-            write(house.place(f"BTCUSDT-5m-{date}.csv"), text(archive.klines(date, price=price)))
+            write(house.place(f"BTCUSDT-5m-{date}.csv"), text(archive.kline_rows(date, price=price)))
     for day in range(1, 5):
         date = f"2024-01-{day:02}"
-        rows = text(archive.trades(date, 5_000, 1 + day * 5_000), TRADES)
+        rows = text(archive.trade_rows(date, 5_000, 1 + day * 5_000), TRADES)
         write_zip(house.place(f"BTCUSDT-aggTrades-{date}.zip", "aggTrades/BTCUSDT"), rows)
 
 
-def start(house: House) -> subprocess.Popen[bytes]:
+def start(house: Warehouse) -> subprocess.Popen[bytes]:
     """The command line in a process of its own."""
     command = [
         sys.executable,
@@ -50,8 +51,8 @@ def start(house: House) -> subprocess.Popen[bytes]:
 
 
 def test_killed_loads_leave_whole_files_and_go_on(tmp_path: Path) -> None:
-    expected = House(tmp_path / "expected")
-    house = House(tmp_path / "killed")
+    expected = Warehouse(tmp_path / "expected")
+    house = Warehouse(tmp_path / "killed")
     for one in (expected, house):
         fill(one)
         one.load()
@@ -82,7 +83,7 @@ def test_killed_loads_leave_whole_files_and_go_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("moment", ["before_truncate", "before_header", "after_free_list_write", "before_wal_finish"])
-def test_an_aborted_checkpoint_loses_nothing(house: House, moment: str) -> None:
+def test_an_aborted_checkpoint_loses_nothing(house: Warehouse, moment: str) -> None:
     fill(house)
     house.load()
     before = house.contents()
@@ -101,7 +102,7 @@ def test_an_aborted_checkpoint_loses_nothing(house: House, moment: str) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_a_signal_ends_between_files(tmp_path: Path, number: signal.Signals) -> None:
-    house = House(tmp_path)
+    house = Warehouse(tmp_path)
     fill(house)
     command = [sys.executable, "-m", "loaders", "--warehouse", str(house.path)]
     process = subprocess.Popen(

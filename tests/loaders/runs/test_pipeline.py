@@ -26,9 +26,8 @@ from loaders.runs import dbt, notify, pipeline
 from loaders.runs.dbt import Built
 from loaders.runs.pipeline import Run
 from loaders.selection import Selection
-from tests.conftest import change, settings_of
-from tests.marts import archive
-from tests.marts.conftest import Warehouse, another
+from tests.support import archive
+from tests.support.warehouse import Warehouse
 
 SAVE = "import sys; open(sys.argv[1], 'w').write(sys.stdin.read())"
 
@@ -39,9 +38,7 @@ def run(warehouse: Warehouse, notify: str | None = None) -> tuple[Run, list[str]
     warehouse.data.mkdir(exist_ok=True)
     request = Request((warehouse.data,), Selection())
     target = warehouse.folder / "marts.duckdb"
-    done = pipeline.run(
-        settings_of(warehouse), warehouse.path, request, target, Lines(), say=said.append, notify=notify
-    )
+    done = pipeline.run(warehouse.settings, warehouse.path, request, target, Lines(), say=said.append, notify=notify)
     return done, said
 
 
@@ -64,7 +61,7 @@ BAD = Built(1, "Completed with 1 error", 3, (("unique_key_klines_5m", "Got 2 res
 
 
 def test_a_run_publishes_what_passed_and_names_the_refused_file(tmp_path: Path) -> None:
-    warehouse = another(tmp_path / "warehouse")
+    warehouse = Warehouse(tmp_path / "warehouse")
     archive.klines(warehouse.data, "AAAUSDT", "2024-03-02")
     archive.metrics(warehouse.data, "AAAUSDT", "2024-03-02")
     bad = archive.klines(warehouse.data, "BBBUSDT", "2024-03-02")
@@ -121,7 +118,7 @@ def test_a_failed_build_stops_the_run_and_the_last_file_stays(
 
 def test_a_failed_expectation_stops_the_run(passed: Warehouse, quick_build: Callable[[Built], None]) -> None:
     quick_build(GOOD)
-    change(passed, "update marts.liquidation_map set last_price = 1")
+    passed.change("update marts.liquidation_map set last_price = 1")
     told = passed.folder / "told.json"
     done, said = run(passed, notify=f"{sys.executable} -c \"{SAVE}\" '{told}'")
     assert outcomes(done) == {

@@ -14,8 +14,7 @@ from filelock import FileLock
 from loaders.delivery import publish
 from loaders.delivery.publish import Publication
 from loaders.errors import NotPublishable, PublishedBusy, WarehouseMissing
-from tests.conftest import change, settings_of
-from tests.marts.conftest import Warehouse
+from tests.support.warehouse import Warehouse
 
 PUBLISHES = 50
 
@@ -26,7 +25,7 @@ def target_of(warehouse: Warehouse) -> Path:
 
 def published(warehouse: Warehouse, job_id: str | None = None, target: Path | None = None) -> Publication:
     return publish.publish(
-        settings_of(warehouse), warehouse.path, target or target_of(warehouse), job_id=job_id, wait_seconds=10
+        warehouse.settings, warehouse.path, target or target_of(warehouse), job_id=job_id, wait_seconds=10
     )
 
 
@@ -127,7 +126,7 @@ def test_what_did_not_pass_is_not_published_and_the_last_file_stays(
 ) -> None:
     target = published(passed).path
     before = target.read_bytes()
-    change(passed, statement)
+    passed.change(statement)
     with pytest.raises(NotPublishable, match=why):
         published(passed)
     assert target.read_bytes() == before
@@ -135,8 +134,7 @@ def test_what_did_not_pass_is_not_published_and_the_last_file_stays(
 
 
 def test_a_later_run_of_passing_tests_changes_nothing(passed: Warehouse) -> None:
-    change(
-        passed,
+    passed.change(
         "insert into state.builds by name select 'x' as build_id, 'test' as command, now()::timestamp as started_at, "
         "now()::timestamp as finished_at, 0 as nodes_failed, 9 as nodes_left_out",
     )
@@ -161,7 +159,7 @@ def test_a_publication_that_breaks_off_leaves_the_last_file(passed: Warehouse, m
 
 
 def test_two_do_not_publish_at_once(passed: Warehouse) -> None:
-    settings, target = settings_of(passed), target_of(passed)
+    settings, target = passed.settings, target_of(passed)
     with FileLock(f"{target}.lock"), pytest.raises(PublishedBusy):
         publish.publish(settings, passed.path, target)
     with pytest.raises(WarehouseMissing):
@@ -171,7 +169,7 @@ def test_two_do_not_publish_at_once(passed: Warehouse) -> None:
 def test_the_command_says_what_it_did_or_why_not(passed: Warehouse) -> None:
     command = (sys.executable, "-m", "loaders", "publish", "--to", str(passed.folder / "theirs.duckdb"))
     assert "for DuckDB v1.0.0 and later" in passed.run(*command)
-    change(passed, "update state.builds set nodes_failed = 1")
+    passed.change("update state.builds set nodes_failed = 1")
     passed.run(*command, expect=1)
 
 
@@ -199,8 +197,7 @@ print(reads, len(numbers))
 
 def test_a_reader_sees_no_error_and_no_mixture_while_50_runs_publish(passed: Warehouse) -> None:
     def publish_number(number: int) -> None:
-        change(
-            passed,
+        passed.change(
             f"update marts.klines_5m set trade_count = {number}",
             f"update marts.candles_with_side set trade_count = {number}",
         )

@@ -12,7 +12,8 @@ from loaders.ingest import forget
 from loaders.queries import coverage
 from loaders.selection import Selection
 from loaders.warehouse import ledger
-from tests.loaders.archive import House, text, utc, write
+from tests.support.archive import text, utc, write
+from tests.support.warehouse import Warehouse
 
 HEADER = "time,symbol,side,price,volume"
 ROWS = (
@@ -85,9 +86,9 @@ def test_a_name_that_cannot_be_is_refused_with_the_remedy(name: str, says: str) 
     ],
 )
 @pytest.mark.parametrize("header", [HEADER, None], ids=["with a header", "without a header"])
-def test_levels_land_whatever_their_times_are_written_in(house: House, rows: list[str], header: str | None) -> None:
+def test_levels_land_whatever_their_times_are_written_in(house: Warehouse, rows: list[str], header: str | None) -> None:
     write(house.data / "BTCUSDT-levels-vendor.csv", text(rows, header))
-    assert house.load().exit_status == 0
+    house.load()
     assert house.query(LEVELS) == LANDED
     assert house.query("select count(*) from ops.rejected_rows") == [(0,)]
     house.consistent()
@@ -111,10 +112,10 @@ def test_levels_land_whatever_their_times_are_written_in(house: House, rows: lis
         ),
     ],
 )
-def test_a_bad_row_of_levels_is_kept_aside_with_its_reason(house: House, row: str, reason: str) -> None:
+def test_a_bad_row_of_levels_is_kept_aside_with_its_reason(house: Warehouse, row: str, reason: str) -> None:
     write(house.data / "BTCUSDT-levels-vendor.csv", text([*ROWS, row], HEADER))
-    report = house.load()
-    assert (report.exit_status, report.totals.files_loaded) == (1, 1)
+    report = house.load(expect=1)
+    assert report.totals.files_loaded == 1
     assert house.query(LEVELS) == LANDED
     ((line_number, line, found),) = house.query("select line_number, line, reason from ops.rejected_rows")
     assert (line_number, line) == (5, row)
@@ -122,15 +123,15 @@ def test_a_bad_row_of_levels_is_kept_aside_with_its_reason(house: House, row: st
     house.consistent()
 
 
-def test_a_row_outside_the_period_of_its_file_is_kept_aside(house: House) -> None:
+def test_a_row_outside_the_period_of_its_file_is_kept_aside(house: Warehouse) -> None:
     late = "2024-03-02 00:00:00,BTCUSDT,long,59000,5"
     write(house.data / "BTCUSDT-levels-vendor-2024-03-01.csv", text([*ROWS, late], HEADER))
-    assert house.load().exit_status == 1
+    house.load(expect=1)
     assert house.query(LEVELS) == LANDED
     assert house.query("select line from ops.rejected_rows") == [(late,)]
 
 
-def test_providers_do_not_replace_each_other_and_a_new_revision_does(house: House) -> None:
+def test_providers_do_not_replace_each_other_and_a_new_revision_does(house: Warehouse) -> None:
     one, other = (house.data / f"BTCUSDT-levels-{provider}.csv" for provider in ("vendor", "rival"))
     write(one, text(ROWS, HEADER))
     write(other, text(ROWS, HEADER))
@@ -149,7 +150,7 @@ def test_providers_do_not_replace_each_other_and_a_new_revision_does(house: Hous
     assert answer["overlaps"] == []
 
 
-def test_levels_can_be_forgotten(house: House) -> None:
+def test_levels_can_be_forgotten(house: Warehouse) -> None:
     write(house.data / "BTCUSDT-levels-vendor-2024-03-01.csv", text(ROWS, HEADER))
     write(house.data / "BTCUSDT-levels-rival.csv", text(ROWS, HEADER))
     house.load()
@@ -161,7 +162,7 @@ def test_levels_can_be_forgotten(house: House) -> None:
     house.consistent()
 
 
-def test_a_ledger_of_before_is_brought_up_to_date(house: House) -> None:
+def test_a_ledger_of_before_is_brought_up_to_date(house: Warehouse) -> None:
     """A reader takes it as it is, the next writer adds what is missing."""
     write(house.data / "BTCUSDT-levels-vendor.csv", text(ROWS, HEADER))
     house.load()
