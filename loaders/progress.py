@@ -21,6 +21,9 @@ class Reporter(Protocol):
     def advance(self, files: int, rows: int) -> None:
         """So many more files and rows are done."""
 
+    def step(self, line: str) -> None:
+        """What is done at this moment; the next step takes its place, an empty one ends it."""
+
     def say(self, line: str) -> None:
         """Something the user should read."""
 
@@ -57,6 +60,12 @@ class Lines:
                 f"{self._rows / seconds:,.0f} rows/s, {left:.0f} s left"
             )
 
+    def step(self, line: str) -> None:
+        """See `Reporter`."""
+        if line and time.monotonic() - self._told >= self._every:
+            self._told = time.monotonic()
+            self.say(line)
+
     def say(self, line: str) -> None:
         """See `Reporter`."""
         print(line, file=sys.stderr, flush=True)
@@ -85,6 +94,7 @@ class Bar:
         self._task = self._progress.add_task("landing", total=None, rows=0, rate=0.0)
         self._rows = 0
         self._started = time.monotonic()
+        self._status = self._console.status("")
 
     def begin(self, files: int) -> None:
         """See `Reporter`."""
@@ -96,6 +106,14 @@ class Bar:
         self._rows += rows
         rate = self._rows / max(time.monotonic() - self._started, 0.001)
         self._progress.update(self._task, advance=files, rows=self._rows, rate=rate)
+
+    def step(self, line: str) -> None:
+        """See `Reporter`."""
+        if line:
+            self._status.update(escape(line))
+            self._status.start()
+        else:
+            self._status.stop()
 
     def say(self, line: str) -> None:
         """See `Reporter`."""

@@ -17,8 +17,12 @@ class Context:
     """What every command is given."""
 
     settings: Settings
-    warehouse: Path
     as_json: bool
+
+    @property
+    def warehouse(self) -> Path:
+        """The warehouse file, absolute."""
+        return self.settings.warehouse_path()
 
     def published(self, target: Path | None) -> Path:
         """The file that clients open, absolute."""

@@ -6,10 +6,13 @@ A command's module is imported when the command is called, so that each pays onl
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from loaders.cli.context import Context
 from loaders.errors import LoadersError
@@ -42,27 +45,53 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = import_module(f"loaders.cli.{COMMANDS[cmd_name]}")
-        return next(
+        command = next(
             value for value in vars(module).values() if isinstance(value, click.Command) and value.name == cmd_name
         )
+        # The group's own options may stand after the command as well.
+        for option in (warehouse_option, json_option):
+            if option not in command.params:
+                command.params.append(option)
+        return command
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "LOADERS"})
-@click.option(
-    "--warehouse",
-    "warehouse_path",
+def _apply(context: click.Context, option: click.Parameter, value: Any) -> None:
+    """Takes over an option of the group, wherever it stood. One that was not given changes nothing."""
+    assert option.name is not None
+    source = context.get_parameter_source(option.name)
+    # The environment has been asked by the group, and what stands on its command line weighs more.
+    if context.parent is not None and source is not ParameterSource.COMMANDLINE:
+        return
+    if not isinstance(context.obj, Context):
+        context.obj = Context(Settings(), as_json=False)
+    if option is json_option and value:
+        context.obj = replace(context.obj, as_json=True)
+    if option is warehouse_option and value is not None:
+        settings = context.obj.settings.model_copy(update={"warehouse": value})
+        context.obj = replace(context.obj, settings=settings)
+
+
+warehouse_option = click.Option(
+    ["--warehouse"],
     type=click.Path(path_type=Path, dir_okay=False),
     envvar="LOADERS_WAREHOUSE",
+    expose_value=False,
+    callback=_apply,
     help="The DuckDB file; default warehouse.duckdb in the project's folder.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print results as one JSON document.")
-@click.pass_context
-def cli(context: click.Context, warehouse_path: Path | None, as_json: bool) -> None:
+json_option = click.Option(
+    ["--json"], is_flag=True, expose_value=False, callback=_apply, help="Print results as one JSON document."
+)
+
+
+@click.group(
+    cls=LazyGroup,
+    params=[warehouse_option, json_option],
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "LOADERS"},
+)
+@click.version_option(package_name="loaders", message="loaders %(version)s")
+def cli() -> None:
     """Lands exchange history files in a DuckDB warehouse, builds and checks the tables, publishes them."""
-    settings = Settings()
-    if warehouse_path is not None:
-        settings = settings.model_copy(update={"warehouse": warehouse_path})
-    context.obj = Context(settings, settings.warehouse_path(), as_json)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -3,22 +3,56 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import click
 
 from loaders.cli.context import Context
 from loaders.cli.options import folders_option, market_option, published_option, selecting, wait_option
 from loaders.datasets import Market
-from loaders.errors import WrongUsage
+from loaders.errors import LoadersError, NotNotified, WrongUsage
 from loaders.ingest.load import Request
 from loaders.progress import reporter
 from loaders.runs import demo as demonstration
 from loaders.runs import pipeline
+from loaders.runs.notify import send_notice
 from loaders.selection import Selection
 
 
-@click.command()
+class NotifyingCommand(click.Command):
+    """A command whose `--notify` is told of wrong usage as well: a data folder that is not mounted, say."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """As for every command; what cannot be parsed is told before it ends the command."""
+        given = list(args)
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except click.UsageError as error:
+            lenient = super().make_context(info_name, given, parent, resilient_parsing=True)
+            _tell(lenient.params.get("notify"), error.format_message(), error.exit_code)
+            raise
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As for every command; an error that the run itself could not tell is told."""
+        try:
+            return super().invoke(ctx)
+        except LoadersError as error:
+            _tell(ctx.params.get("notify"), str(error), error.exit_status)
+            raise
+
+
+def _tell(target: str | None, message: str, exit_status: int) -> None:
+    if not target:
+        return
+    try:
+        send_notice(target, {"text": f"loaders run did not start: {message}", "exit_status": exit_status})
+    except NotNotified as error:
+        click.echo(f"nobody was notified: {error}", err=True)
+
+
+@click.command(cls=NotifyingCommand)
 @folders_option
 @selecting
 @market_option
@@ -27,7 +61,14 @@ from loaders.selection import Selection
     "--notify",
     metavar="URL|COMMAND",
     envvar="LOADERS_NOTIFY",
-    help="Told if the exit status is 1 or a check turned bad: JSON by POST to a URL, or on a command's standard input.",
+    help="Told if the exit status is not 0, a check is worse than before, or a run is good again: JSON by POST to a "
+    "URL, or on the standard input of a command, which is run without a shell.",
+)
+@click.option(
+    "--ping",
+    metavar="URL",
+    envvar="LOADERS_PING",
+    help="Asked by GET after a run with status 0, for a monitor that raises the alarm when it was not asked.",
 )
 @wait_option
 @click.pass_obj
@@ -38,6 +79,7 @@ def run(
     market: str,
     target: Path | None,
     notify: str | None,
+    ping: str | None,
     wait_seconds: float,
 ) -> int:
     """Check, load, build, validate, publish: one job, one line a step. What cron calls.
@@ -64,6 +106,7 @@ def run(
         # With --json, standard output is one document.
         say=lambda line: click.echo(line, err=context.as_json),
         notify=notify,
+        ping=ping,
         wait_seconds=wait_seconds,
     )
     if context.as_json:

@@ -248,6 +248,11 @@ def _columns_of(sample: list[str], header: str | None, layout: FileLayout) -> tu
     # The widest agreement decides, so that one broken line at the top does not condemn the file.
     widths = [line.count(",") + 1 for line in sample[:_HEAD_LINES]]
     width = max(set(widths), key=widths.count)
+    if width == 1 and (other := next((mark for mark in (";", "\t", "|") if mark in sample[0]), None)):
+        name = {";": "semicolons", "\t": "tabs", "|": "bars"}[other]
+        raise FileRejected(
+            f"is separated by {name}, the archive writes commas (was it saved by a spreadsheet?): download it again"
+        )
     for columns in (layout.columns, full):
         if width == len(columns):
             return columns

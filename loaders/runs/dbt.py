@@ -6,10 +6,12 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from loaders import warehouse
+from loaders.progress import Reporter
 
 # Ends with the process that began it, however that ended: dbt must not write on when nobody holds the lock for it.
 _PROGRAM = """
@@ -36,23 +38,24 @@ class Built:
     failures: tuple[tuple[str, str], ...]
 
 
-def build(project: Path, path: Path, *, wait_seconds: float = 0) -> Built:
+def build(project: Path, path: Path, *, wait_seconds: float = 0, reporter: Reporter | None = None) -> Built:
     """`dbt build` of the whole project, by the interpreter that runs this, into the warehouse at `path`.
 
-    Holds the writer's lock, as loaders do. Raises `WarehouseBusy`.
+    `reporter` is told which model or test runs, and how many there are. Holds the writer's lock, as loaders do. Raises
+    `WarehouseBusy`.
     """
     with warehouse.write_lock(path, wait_seconds=wait_seconds):
-        return _build(project, path)
+        return _build(project, path, reporter)
 
 
-def _build(project: Path, path: Path) -> Built:
+def _build(project: Path, path: Path, reporter: Reporter | None) -> Built:
     results = Path(os.environ.get("DBT_TARGET_PATH") or "target")
     results = (results if results.is_absolute() else project / results) / "run_results.json"
     # What another run left there must not be taken for this one's.
     results.unlink(missing_ok=True)
     folders = ["--project-dir", str(project), "--profiles-dir", str(project)]
     with subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM, "--no-use-colors", "build", "--quiet", *folders],
+        [sys.executable, "-c", _PROGRAM, "--no-use-colors", "--log-format", "json", "build", *folders],
         cwd=project,
         env={**os.environ, "LOADERS_WAREHOUSE": str(path)},
         stdin=subprocess.PIPE,
@@ -62,11 +65,14 @@ def _build(project: Path, path: Path) -> Built:
     ) as process:
         assert process.stdout is not None
         try:
-            printed = process.stdout.read()
+            printed = "\n".join(troubles_of(process.stdout, reporter))
             status = process.wait()
         except BaseException:
             process.kill()
             raise
+        finally:
+            if reporter is not None:
+                reporter.step("")
     nodes = json.loads(results.read_text(encoding="utf-8"))["results"] if results.exists() else []
     failures = tuple(
         (node["unique_id"].split(".", 2)[-1], (node.get("message") or "").strip())
@@ -74,3 +80,18 @@ def _build(project: Path, path: Path) -> Built:
         if node["status"] in _BAD
     )
     return Built(status, printed, len(nodes), failures)
+
+
+def troubles_of(lines: Iterable[str], reporter: Reporter | None) -> Iterator[str]:
+    """What dbt logs as warnings and errors, and what it prints outside its log; the rest only moves the progress."""
+    for line in lines:
+        try:
+            event = json.loads(line)
+            info, data = event["info"], event["data"]
+        except (ValueError, KeyError, TypeError):
+            yield line.rstrip("\n")
+            continue
+        if info["level"] in ("warn", "error"):
+            yield info["msg"]
+        elif info["name"] == "LogStartLine" and reporter is not None:
+            reporter.step(f"building {data['index']} of {data['total']}: {data['description']}")

@@ -78,7 +78,7 @@ def run(settings: Settings, reporter: Reporter) -> Summary:
         report = load.load(opened, settings, request, reporter)
     if report.exit_status:
         raise DemoFailed("the sample could not be landed whole: remove the folder demo/ and run again")
-    built = dbt.build(project, path)
+    built = dbt.build(project, path, reporter=reporter)
     if built.status:
         print(built.printed, file=sys.stderr)
         raise DemoFailed(f"dbt build ended with status {built.status}: what it printed above names the model or test")

@@ -23,26 +23,30 @@ def send_notice(target: str, result: Mapping[str, Any]) -> None:
     """
     body = json.dumps(result, default=str)
     if re.match(r"https?://", target):
-        _post(target, body)
+        _request("POST", target, body)
     else:
         _call(target, body)
 
 
-def _post(url: str, body: str) -> None:
+def send_ping(url: str) -> None:
+    """Asks the address by GET, for a monitor that raises the alarm when it was not asked. Raises `NotNotified`."""
+    _request("GET", url)
+
+
+def _request(method: str, url: str, body: str | None = None) -> None:
     # Only a run that has something to tell needs these.
     import httpx2
     import stamina
 
+    headers = {"content-type": "application/json"} if body is not None else {}
     try:
         for attempt in stamina.retry_context(on=httpx2.TransportError, attempts=_ATTEMPTS, timeout=_TIMEOUT_SECONDS):
             with attempt:
-                answer = httpx2.post(
-                    url, content=body, headers={"content-type": "application/json"}, timeout=_TIMEOUT_SECONDS
-                )
+                answer = httpx2.request(method, url, content=body, headers=headers, timeout=_TIMEOUT_SECONDS)
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        raise NotNotified(f"the webhook cannot be reached ({type(error).__name__})") from error
+        raise NotNotified(f"the address cannot be reached ({type(error).__name__})") from error
     if answer.is_error:
-        raise NotNotified(f"the webhook answered {answer.status_code}")
+        raise NotNotified(f"the address answered {answer.status_code}")
 
 
 def _call(command: str, body: str) -> None:

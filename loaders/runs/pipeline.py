@@ -23,11 +23,13 @@ from loaders.ingest import load, preflight
 from loaders.ingest.load import LoadResult, Request
 from loaders.progress import Reporter
 from loaders.runs import dbt
-from loaders.runs.notify import send_notice
+from loaders.runs.last_run import last_run_path, read_last_run, record_run
+from loaders.runs.notify import send_notice, send_ping
 from loaders.settings import Settings
 from loaders.signals import Interrupted
 from loaders.validation import runner
 from loaders.validation.runner import Validation
+from loaders.warehouse import ledger
 from loaders.warehouse.schema import literal
 
 Outcome = Literal["ok", "warning", "failed", "skipped"]
@@ -101,19 +103,25 @@ class StepResult:
 
 @dataclass(slots=True)
 class Run:
-    """What a run did. `regressions` are checks that were better in the file published before."""
+    """What a run did.
+
+    `regressions` are checks that were better in the file published before. `recovered`: the run before this one did not
+    end with status 0, this one does. `notified` is None where there was nothing to tell, or nobody to tell it to.
+    """
 
     job_id: str | None = None
     steps: list[StepResult] = field(default_factory=list)
     regressions: list[str] = field(default_factory=list)
+    recovered: bool = False
     notified: bool | None = None
     notify_error: str | None = None
+    ping_error: str | None = None
 
     @property
     def exit_status(self) -> int:
         """0, 1 if something must be looked at, 75 if the warehouse is busy, 128 + signal."""
         statuses = [step.exit_status for step in self.steps]
-        if self.notify_error is not None:
+        if self.notify_error is not None or self.ping_error is not None:
             statuses.append(1)
         # A signal weighs more than a busy warehouse, that more than a failure.
         return max(statuses, default=0)
@@ -128,13 +136,18 @@ def run(
     *,
     say: Callable[[str], None],
     notify: str | None = None,
+    ping: str | None = None,
     wait_seconds: float = 0,
 ) -> Run:
-    """Does all steps and tells each by `say`; then, if something is wrong, tells `notify` (a URL or a command).
+    """Does all steps and tells each by `say`.
 
-    A signal ends the step that runs, and the steps behind it are skipped.
+    Then `notify` (a URL or a command) is told if the exit status is not 0, if a check is worse than it was in the last
+    published file, or if this run is good and the one before was not; `ping` (a URL) is asked if all went well. How the
+    run ended is kept beside the warehouse (`last_run`). A signal ends the step that runs, and the steps behind it are
+    skipped.
     """
     done = Run()
+    before = read_last_run(last_run_path(path))
     work = _Work(settings, path, request, target, reporter, wait_seconds, done)
     for name in STEPS:
         step = work.step(name)
@@ -142,14 +155,36 @@ def run(
         say(step.text)
     if done.regressions:
         say("\n".join(f"turned bad: {line}" for line in done.regressions))
-    if notify and (done.exit_status == 1 or done.regressions):
+    done.recovered = done.exit_status == 0 and before is not None and before.get("exit_status") != 0
+    if notify and (done.exit_status or done.regressions or done.recovered):
         try:
             send_notice(notify, message(done))
             done.notified = True
         except NotNotified as error:
             done.notified, done.notify_error = False, str(error)
             say(f"nobody was notified: {error}")
+    if ping and done.exit_status == 0:
+        try:
+            send_ping(ping)
+        except NotNotified as error:
+            done.ping_error = str(error)
+            say(f"the address of --ping was not reached: {error}")
+    try:
+        record_run(path, summary_of(done))
+    except OSError as error:
+        say(f"how the run ended could not be written beside the warehouse: {error.strerror}")
     return done
+
+
+def summary_of(done: Run) -> dict[str, Any]:
+    """How the run ended, in a few words, as it is kept beside the warehouse."""
+    return {
+        "finished_at": ledger.now(),
+        "exit_status": done.exit_status,
+        "job_id": done.job_id,
+        "steps": {step.name: step.outcome for step in done.steps},
+        "published": any(step.name == "publish" and step.outcome == "ok" for step in done.steps),
+    }
 
 
 class _Work:
@@ -247,7 +282,7 @@ class _Work:
         )
 
     def _build(self) -> StepResult:
-        built = dbt.build(self.settings.project(), self.path, wait_seconds=self.wait_seconds)
+        built = dbt.build(self.settings.project(), self.path, wait_seconds=self.wait_seconds, reporter=self.reporter)
         result = {
             "nodes": built.nodes,
             "failures": [{"node": name, "message": message} for name, message in built.failures],
@@ -326,6 +361,8 @@ def message(done: Run) -> dict[str, Any]:
     for step in failures:
         lines += [f"{step.name} {step.outcome}: {step.line}", *step.details]
     lines += [f"turned bad: {line}" for line in done.regressions]
+    if done.recovered:
+        lines.append("recovered: the run before this one had not gone well")
     return {
         "text": "\n".join(lines),
         "job_id": done.job_id,
@@ -353,8 +390,10 @@ def to_dict(done: Run) -> dict[str, Any]:
             for step in done.steps
         ],
         "regressions": done.regressions,
+        "recovered": done.recovered,
         "notified": done.notified,
         "notify_error": done.notify_error,
+        "ping_error": done.ping_error,
     }
 
 

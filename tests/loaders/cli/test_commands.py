@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -205,3 +207,36 @@ def test_the_real_records_land_as_their_readme_says(house: Warehouse) -> None:
     counts = [house.query(f"select count(*) from raw.{table}")[0][0] for table in TABLES[1:]]
     assert counts == [10447, 499, 7, 456, 50378 + 2058, 0]
     assert house.load(records / "binance" / "data").totals.files_skipped == 19
+
+
+def test_the_groups_options_may_stand_after_the_command(filled: Warehouse) -> None:
+    status, out, _ = run(filled, "load", "--data-dir", str(filled.data), "--json")
+    assert (status, json.loads(out)["files_loaded"]) == (0, 2)
+    other = filled.path.with_name("other.duckdb")
+    status, _, err = run(filled, "status", "--warehouse", str(other))
+    assert status == 1
+    assert f"{other} does not exist" in err
+
+
+def test_the_environment_does_not_override_the_command_line(filled: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOADERS_WAREHOUSE", str(filled.path.with_name("environment.duckdb")))
+    status, _, err = run(filled, "status")
+    assert status == 1
+    assert f"{filled.path} does not exist" in err
+
+
+def test_the_version_is_told(house: Warehouse) -> None:
+    assert run(house, "--version")[:2] == (0, f"loaders {version('loaders')}\n")
+
+
+def test_a_run_that_cannot_start_is_told(house: Warehouse, tmp_path: Path) -> None:
+    told = tmp_path / "told.json"
+    save = f"{sys.executable} -c \"import sys; open(sys.argv[1], 'w').write(sys.stdin.read())\" '{told}'"
+    status, _, err = run(house, "run", "--data-dir", str(tmp_path / "not mounted"), "--notify", save)
+    assert status == 2
+    assert "does not exist" in err
+    assert json.loads(told.read_text())["exit_status"] == 2
+    assert "not mounted" in json.loads(told.read_text())["text"]
+    told.unlink()
+    status, _, _ = run(house, "run", "--notify", save)
+    assert (status, json.loads(told.read_text())["exit_status"]) == (2, 2)

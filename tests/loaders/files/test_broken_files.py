@@ -86,7 +86,7 @@ REFUSED = [
     pytest.param(
         f"{T}.csv", trades(header=TRADES.replace("price", "cost")), "unknown columns cost", id="an unknown header name"
     ),
-    pytest.param(f"{K}.csv", klines(everywhere(",", ";")).replace(",", ";"), "wrong columns (1", id="semicolons"),
+    pytest.param(f"{K}.csv", klines(everywhere(",", ";")).replace(",", ";"), "by semicolons", id="semicolons"),
     pytest.param(f"{K}.csv", klines(everywhere(",0", "")), "wrong columns", id="a column less in every row"),
     pytest.param(f"{K}.csv", klines().encode("utf-16"), "UTF-16", id="UTF-16 with a mark"),
     pytest.param(f"{K}.csv", klines().encode("utf-16-le"), "NUL bytes", id="UTF-16 without a mark"),

@@ -22,7 +22,7 @@ from loaders.delivery import publish
 from loaders.errors import NotNotified
 from loaders.ingest.load import Request
 from loaders.progress import Lines
-from loaders.runs import dbt, notify, pipeline
+from loaders.runs import dbt, last_run, notify, pipeline
 from loaders.runs.dbt import Built
 from loaders.runs.pipeline import Run
 from loaders.selection import Selection
@@ -32,13 +32,15 @@ from tests.support.warehouse import Warehouse
 SAVE = "import sys; open(sys.argv[1], 'w').write(sys.stdin.read())"
 
 
-def run(warehouse: Warehouse, notify: str | None = None) -> tuple[Run, list[str]]:
+def run(warehouse: Warehouse, notify: str | None = None, ping: str | None = None) -> tuple[Run, list[str]]:
     """A run in this process, and the lines that it said."""
     said: list[str] = []
     warehouse.data.mkdir(exist_ok=True)
     request = Request((warehouse.data,), Selection())
     target = warehouse.folder / "marts.duckdb"
-    done = pipeline.run(warehouse.settings, warehouse.path, request, target, Lines(), say=said.append, notify=notify)
+    done = pipeline.run(
+        warehouse.settings, warehouse.path, request, target, Lines(), say=said.append, notify=notify, ping=ping
+    )
     return done, said
 
 
@@ -51,7 +53,7 @@ def quick_build(monkeypatch: pytest.MonkeyPatch) -> Callable[[Built], None]:
     """Puts an answer in the place of dbt."""
 
     def answer(built: Built) -> None:
-        monkeypatch.setattr(dbt, "build", lambda project, path, wait_seconds: built)
+        monkeypatch.setattr(dbt, "build", lambda project, path, wait_seconds, reporter: built)
 
     return answer
 
@@ -233,13 +235,80 @@ def test_a_signal_while_it_publishes_leaves_the_last_file(
     assert {path.name for path in passed.folder.glob("marts.duckdb*")} == {"marts.duckdb", "marts.duckdb.lock"}
 
 
-def test_a_busy_warehouse_ends_the_run_with_75_and_tells_nobody(passed: Warehouse) -> None:
+def saved_notice(warehouse: Warehouse) -> tuple[str, Path]:
+    """A command for `notify`, and the file in which it saves what it was told."""
+    told = warehouse.folder / "told.json"
+    return f"{sys.executable} -c \"{SAVE}\" '{told}'", told
+
+
+def test_a_busy_warehouse_ends_the_run_with_75_and_is_told(passed: Warehouse) -> None:
+    command, told = saved_notice(passed)
     with FileLock(f"{passed.path}.lock"):
-        done, _ = run(passed, notify="false")
+        done, _ = run(passed, notify=command)
     assert outcomes(done)["check"] == "failed"
     assert set(list(outcomes(done).values())[1:]) == {"skipped"}
     assert done.exit_status == 75
-    assert done.notified is None
+    assert done.notified
+    assert json.loads(told.read_text())["exit_status"] == 75
+
+
+def test_a_good_night_after_a_bad_one_is_told_once(passed: Warehouse, quick_build: Callable[[Built], None]) -> None:
+    command, told = saved_notice(passed)
+    quick_build(BAD)
+    run(passed, notify=command)
+    good = last_run.last_good_run_path(passed.path)
+    assert not good.exists()
+    told.unlink()
+    quick_build(GOOD)
+    done, _ = run(passed, notify=command)
+    assert (done.exit_status, done.recovered, done.notified) == (0, True, True)
+    assert "recovered" in json.loads(told.read_text())["text"]
+    assert json.loads(good.read_text())["job_id"] == done.job_id
+    told.unlink()
+    assert run(passed, notify=command)[0].notified is None
+    assert not told.exists()
+    kept = good.read_bytes()
+    quick_build(BAD)
+    run(passed)
+    assert good.read_bytes() == kept
+    assert json.loads(last_run.last_run_path(passed.path).read_text())["exit_status"] == 1
+
+
+def test_only_a_good_run_asks_the_address_of_the_monitor(
+    passed: Warehouse, quick_build: Callable[[Built], None], webhook: tuple[str, list[dict[str, Any]], list[int]]
+) -> None:
+    url, asked, answers = webhook
+    answers += [200, 500]
+    quick_build(BAD)
+    run(passed, ping=url)
+    assert asked == []
+    quick_build(GOOD)
+    assert run(passed, ping=url)[0].exit_status == 0
+    assert asked == [{}]
+    done, said = run(passed, ping=url)
+    assert done.exit_status == 1
+    assert "answered 500" in said[-1]
+
+
+def test_the_progress_of_a_build_is_its_models_and_what_is_printed_its_troubles() -> None:
+    steps: list[str] = []
+
+    class Steps(Lines):
+        def step(self, line: str) -> None:
+            steps.append(line)
+
+    def event(name: str, level: str, message: str, **data: Any) -> str:
+        return json.dumps({"info": {"name": name, "level": level, "msg": message}, "data": data}) + "\n"
+
+    lines = [
+        event("MainReportVersion", "info", "Running with dbt"),
+        event("LogStartLine", "info", "1 of 2 START", index=1, total=2, description="sql table model marts.klines_5m"),
+        event("LogStartLine", "info", "2 of 2 START", index=2, total=2, description="test a_test"),
+        event("LogTestResult", "error", "2 of 2 FAIL 1 a_test"),
+        "a line that is no event\n",
+    ]
+    assert list(dbt.troubles_of(lines, Steps())) == ["2 of 2 FAIL 1 a_test", "a line that is no event"]
+    assert steps == ["building 1 of 2: sql table model marts.klines_5m", "building 2 of 2: test a_test"]
 
 
 def test_who_cannot_be_told_is_said_and_counts(passed: Warehouse, quick_build: Callable[[Built], None]) -> None:
@@ -291,6 +360,11 @@ def webhook() -> Iterator[tuple[str, list[dict[str, Any]], list[int]]]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             posted.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(answers.pop(0))
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            posted.append({})
             self.send_response(answers.pop(0))
             self.end_headers()
 
