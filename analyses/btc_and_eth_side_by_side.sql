@@ -8,7 +8,7 @@ map_bins as (
         side,
         cast(floor(100 * abs(price_bin - last_price) / last_price) as integer) as percent_away,
         volume_usd
-    from {{ ref('liquidation_map') }}
+    from marts.liquidation_map
     where symbol in ('BTCUSDT', 'ETHUSDT')
 
 )

@@ -11,7 +11,7 @@ map_bins as (
         side,
         price_bin,
         sum(volume_usd) as volume_usd
-    from {{ ref('liquidation_map') }}
+    from marts.liquidation_map
     group by symbol, side, price_bin
 
 ),
@@ -21,7 +21,7 @@ last_days as (
     select
         symbol,
         max(open_time) - interval '30 days' as since
-    from {{ ref('candles_with_side') }}
+    from marts.candles_with_side
     group by symbol
 
 ),
@@ -31,7 +31,7 @@ latest as (
     select
         symbol,
         max_by(open_interest_usd, snapshot_at) as open_interest_usd
-    from {{ ref('open_interest_5m') }}
+    from marts.open_interest_5m
     where open_interest_usd is not null
     group by symbol
 
@@ -50,13 +50,39 @@ signalled as (
             end as decimal(18, 8)
         ) as liquidation_price,
         cast(candles.quote_volume as double) * cast(weights.weight as double) as volume_usd
-    from {{ ref('candles_with_side') }} as candles
+    from marts.candles_with_side as candles
     inner join last_days
         on
             candles.symbol = last_days.symbol
             and candles.open_time > last_days.since
-    cross join {{ ref('leverage_weights') }} as weights
+    cross join seeds.leverage_weights as weights
     where candles.inferred_side is not null
+
+),
+
+-- The bins of the map: as wide as the largest of 1, 2, 5 x 10^k that is at most a thousandth of the price.
+magnitudes as (
+
+    select
+        *,
+        pow(10, floor(log10(cast(liquidation_price as double) / 1000))) as magnitude
+    from signalled
+
+),
+
+widths as (
+
+    select
+        *,
+        cast(
+            magnitude
+            * case
+                when liquidation_price >= 5000 * magnitude then 5
+                when liquidation_price >= 2000 * magnitude then 2
+                else 1
+            end as decimal(18, 8)
+        ) as bin_width
+    from magnitudes
 
 ),
 
@@ -65,9 +91,9 @@ binned as (
     select
         symbol,
         side,
-        {{ price_bin('liquidation_price', 'cast(null as decimal(18, 8))') }} as price_bin,
+        liquidation_price - liquidation_price % bin_width as price_bin,
         cast(sum(cast(volume_usd as decimal(28, 2))) as double) as volume_usd
-    from signalled
+    from widths
     group by all
 
 ),

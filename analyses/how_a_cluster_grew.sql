@@ -3,7 +3,7 @@ with
 
 heatmap as (
 
-    select * from {{ ref('liquidation_heatmap') }}
+    select * from marts.liquidation_heatmap
 
 ),
 

@@ -10,7 +10,7 @@ standing as (
         max(as_of) as as_of,
         sum(case when side = 'long' then quantity else 0 end) as long_quantity,
         sum(case when side = 'short' then quantity else 0 end) as short_quantity
-    from {{ ref('liquidation_map') }}
+    from marts.liquidation_map
     group by symbol
 
 ),
@@ -22,7 +22,7 @@ fading as (
         max_by(last_open_interest, step_at) as open_interest,
         min(log_share_total) as log_share_total,
         count(*) / 12.0 as hours
-    from {{ ref('int_liquidation_timeline') }}
+    from intermediate.int_liquidation_timeline
     group by symbol
 
 ),
@@ -34,7 +34,7 @@ candles as (
         count(*) as candles,
         sum(case when position_event in ('long_open', 'short_open') then 1 else 0 end) as openings,
         sum(case when position_event is null then 1 else 0 end) as unknown
-    from {{ ref('candles_with_side') }}
+    from marts.candles_with_side
     group by symbol
 
 )

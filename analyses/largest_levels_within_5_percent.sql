@@ -12,7 +12,7 @@ bins as (
         max(cumulative_volume_usd) as cumulative_volume_usd,
         max(last_price) as last_price,
         max(as_of) as as_of
-    from {{ ref('liquidation_map') }}
+    from marts.liquidation_map
     group by symbol, side, price_bin
 
 ),

@@ -8,11 +8,11 @@ scores as (
     select
         'ours' as provider,
         *
-    from {{ ref('liquidation_backtest') }}
+    from marts.liquidation_backtest
 
     union all
 
-    select * from {{ ref('liquidation_backtest_elsewhere') }}
+    select * from marts.liquidation_backtest_elsewhere
 
 )
 

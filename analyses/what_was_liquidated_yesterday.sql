@@ -7,7 +7,7 @@ last_days as (
     select
         symbol,
         date_trunc('day', max(as_of)) as today
-    from {{ ref('liquidation_map') }}
+    from marts.liquidation_map
     group by symbol
 
 )
@@ -20,7 +20,7 @@ select
     round(sum(levels.liquidated_volume_usd)) as liquidated_volume_usd,
     min(levels.liquidation_price) as lowest_price,
     max(levels.liquidation_price) as highest_price
-from {{ ref('liquidation_levels') }} as levels
+from marts.liquidation_levels as levels
 inner join last_days
     on
         levels.symbol = last_days.symbol

@@ -3,13 +3,16 @@
 Whoever has the old file open keeps it, whole, until they close it. The file is written with the storage of DuckDB 1.0,
 so clients from that version on can open it.
 
-Its tables lie in the schema `main`, because DuckDB names a database after its file: in `marts.duckdb`, a schema `marts`
+The marts lie in the schema `main`, because DuckDB names a database after its file: in `marts.duckdb`, a schema `marts`
 would make `marts.klines_5m` ambiguous. As it is, `klines_5m` and `marts.klines_5m` both work there; in a file of any
-other name, views in a schema `marts` see to the latter.
+other name, views in a schema `marts` see to the latter. What people ask beside the marts (jobs, failed files,
+conflicts, funding, recorded liquidations, seeds) keeps its schema: `ops.ingestion_files`, `staging.conflicts`. Comments
+on tables and columns come along.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -30,6 +33,22 @@ from loaders.warehouse.schema import literal, quote
 
 #: Clients from this version of DuckDB on can open the file.
 STORAGE_VERSION = "v1.0.0"
+
+#: Tables and views outside the marts that readers ask for; one that the warehouse does not have is left out.
+COMPANIONS = (
+    ("ops", "ingestion_jobs"),
+    ("ops", "ingestion_files"),
+    ("ops", "rejected_rows"),
+    ("ops", "validation_results"),
+    ("staging", "conflicts"),
+    ("staging", "stg_binance__funding_rates"),
+    ("staging", "stg_binance__liquidations"),
+    ("intermediate", "int_liquidation_timeline"),
+    ("seeds", "leverage_weights"),
+    ("seeds", "margin_brackets"),
+    ("seeds", "quality_thresholds"),
+    ("seeds", "symbols"),
+)
 
 # Another name than any file can have as its stem, so that views of the warehouse cannot mean it.
 _PART = "published part"
@@ -97,12 +116,15 @@ def _publish(settings: Settings, path: Path, name: str, target: Path, job_id: st
             published_at = ledger.now()
             job_id = job_id or readiness.last_validation(read)
             connection.execute(f"attach {literal(part)} as {quote(_PART)} (storage_version '{STORAGE_VERSION}')")
-            rows = _copy_marts(connection)
+            marts = _copy_marts(connection)
+            companions = _copy_companions(connection)
+            _write_history(connection, target, published_at)
             _write_manifest(connection, published_at, job_id, state)
+            rows = marts | companions
             # Views that name no database can only be made from within.
             connection.execute(f"use {quote(_PART)}.main")
             if target.name.partition(".")[0] != "marts":
-                _add_schema(connection, rows)
+                _add_schema(connection, marts)
             connection.execute(f"checkpoint {quote(_PART)}")
             connection.execute("use memory")
             connection.execute(f"detach {quote(_PART)}")
@@ -121,27 +143,103 @@ def _publish(settings: Settings, path: Path, name: str, target: Path, job_id: st
 
 def _copy_marts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
     """Copies every mart, views as tables; returns their rows."""
-    names = [
-        name
-        for (name,) in connection.execute(
-            """
-            select table_name
-            from information_schema.tables
-            where table_catalog = current_database() and table_schema = 'marts'
-            order by table_name
-            """
-        ).fetchall()
-    ]
+    names = _relations(connection, "marts")
     if not names:
         raise NotPublishable("the warehouse has no marts: run `dbt build`")
-    part = quote(_PART)
+    return {name: _copy(connection, "marts", name, "main") for name in names}
+
+
+def _copy_companions(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """Copies what readers ask beside the marts, each in its own schema; returns their rows by schema and name."""
     rows = {}
-    for name in names:
-        row = connection.execute(
-            f"create table {part}.main.{quote(name)} as select * from marts.{quote(name)}"
-        ).fetchone()
-        rows[name] = int(row[0]) if row else 0
+    for schema in dict.fromkeys(schema for schema, _ in COMPANIONS):
+        present = _relations(connection, schema)
+        connection.execute(f"create schema {quote(_PART)}.{quote(schema)}")
+        for name in (name for place, name in COMPANIONS if place == schema and name in present):
+            rows[f"{schema}.{name}"] = _copy(connection, schema, name, schema)
     return rows
+
+
+def _relations(connection: duckdb.DuckDBPyConnection, schema: str) -> list[str]:
+    """Tables and views of a schema of the warehouse."""
+    found = connection.execute(
+        """
+        select table_name
+        from information_schema.tables
+        where table_catalog = current_database() and table_schema = $1
+        order by table_name
+        """,
+        [schema],
+    ).fetchall()
+    return [name for (name,) in found]
+
+
+def _copy(connection: duckdb.DuckDBPyConnection, schema: str, name: str, to_schema: str) -> int:
+    """Copies one table or view with its comments; returns its rows."""
+    target = f"{quote(_PART)}.{quote(to_schema)}.{quote(name)}"
+    row = connection.execute(f"create table {target} as select * from {quote(schema)}.{quote(name)}").fetchone()
+    comments = connection.execute(
+        """
+        select null, comment from duckdb_tables()
+        where database_name = current_database() and schema_name = $1 and table_name = $2
+        union all
+        select null, comment from duckdb_views()
+        where database_name = current_database() and schema_name = $1 and view_name = $2
+        union all
+        select column_name, comment from duckdb_columns()
+        where database_name = current_database() and schema_name = $1 and table_name = $2
+        """,
+        [schema, name],
+    ).fetchall()
+    for column, comment in comments:
+        if comment is not None:
+            place = f"table {target}" if column is None else f"column {target}.{quote(column)}"
+            connection.execute(f"comment on {place} is {literal(comment)}")
+    return int(row[0]) if row else 0
+
+
+def _write_history(connection: duckdb.DuckDBPyConnection, target: Path, published_at: datetime) -> None:
+    """Carries the checks' history over from the last published file, and adds the checks whose status has changed."""
+    history = f"{quote(_PART)}.main.quality_checks_history"
+    connection.execute(
+        f"create table {history} as select $1::timestamp as published_at, * from marts.quality_checks limit 0",
+        [published_at],
+    )
+    connection.execute(
+        f"comment on table {history} is 'One row per check and publication at which its status was new or had changed.'"
+    )
+    if target.exists():
+        # A file of another kind, or one that cannot be read, has no history to carry over.
+        with contextlib.suppress(duckdb.Error):
+            connection.execute(f"attach {literal(target)} as published_before (read_only)")
+            try:
+                connection.execute(f"insert into {history} by name from published_before.main.quality_checks_history")
+            finally:
+                connection.execute("detach published_before")
+    connection.execute(
+        f"""
+        insert into {history} by name
+        with
+
+        known as (
+
+            select check_name, dataset, symbol, max_by(status, published_at) as status
+            from {history}
+            group by check_name, dataset, symbol
+
+        )
+
+        select $1::timestamp as published_at, checks.*
+        from marts.quality_checks as checks
+        left join known
+            on
+                checks.check_name = known.check_name
+                and checks.dataset is not distinct from known.dataset
+                and checks.symbol is not distinct from known.symbol
+        where checks.status is distinct from known.status
+        """,
+        [published_at],
+    )
 
 
 def _add_schema(connection: duckdb.DuckDBPyConnection, names: Iterable[str]) -> None:
@@ -164,7 +262,8 @@ def _write_manifest(connection: duckdb.DuckDBPyConnection, published_at: datetim
             $5::varchar as loaders_version,
             $6::varchar as dbt_version,
             $7::varchar as duckdb_version,
-            $8::varchar as storage_version
+            $8::varchar as storage_version,
+            (select max(open_time) + interval '5 minutes' from marts.klines_5m) as data_until
         """,
         [
             published_at,

@@ -66,9 +66,9 @@ def quote(identifier: str) -> str:
     return '"' + identifier.replace('"', '""') + '"'
 
 
-def literal(path: Path) -> str:
-    """A path in a statement that takes no parameters."""
-    return "'" + str(path).replace("'", "''") + "'"
+def literal(value: Path | str) -> str:
+    """A path or a text in a statement that takes no parameters."""
+    return "'" + str(value).replace("'", "''") + "'"
 
 
 def read_tables(project: Path) -> dict[str, Table]:

@@ -1,7 +1,8 @@
 {#-
     Makes the tables of `raw`, `ops` and `state` that are missing, and their missing columns, from the columns and types
     in the sources YAML. Runs at the start of every dbt run, so that a build ends cleanly where nothing, or only some
-    datasets, was landed, or where an older version did it. The loaders make the same tables from the same YAML.
+    datasets, was landed, or where an older version did it. The loaders make the same tables from the same YAML. Tables
+    that have no comment yet get their descriptions as comments, as dbt does for models.
 -#}
 {% macro create_landing_tables() %}
     {%- if execute -%}
@@ -12,6 +13,13 @@
             ~ "where database_name = current_database() and not internal group by all"
         ).rows -%}
             {%- do present.update({row[0]: row[1]}) -%}
+        {%- endfor -%}
+        {%- set commented = [] -%}
+        {%- for row in run_query(
+            "select schema_name || '.' || table_name from duckdb_tables() "
+            ~ "where database_name = current_database() and comment is not null"
+        ).rows -%}
+            {%- do commented.append(row[0]) -%}
         {%- endfor -%}
         {%- for source in graph.sources.values() | sort(attribute='unique_id') -%}
             {%- if source.schema not in landing -%}
@@ -28,6 +36,15 @@
                 {%- endif -%}
             {%- endfor -%}
             {%- do run_query('create table if not exists ' ~ table ~ ' (' ~ columns | join(', ') ~ ')') -%}
+            {%- if table not in commented -%}
+                {%- do run_query("comment on table " ~ table ~ " is '" ~ source.description | trim | replace("'", "''") ~ "'") -%}
+                {%- for column in source.columns.values() if column.description -%}
+                    {%- do run_query(
+                        "comment on column " ~ table ~ "." ~ adapter.quote(column.name) ~ " is '"
+                        ~ column.description | trim | replace("'", "''") ~ "'"
+                    ) -%}
+                {%- endfor -%}
+            {%- endif -%}
         {%- endfor -%}
     {%- endif -%}
 {% endmacro %}

@@ -38,16 +38,59 @@ def test_the_published_file_holds_every_mart_row_for_row(passed: Warehouse) -> N
     marts = passed.marts()
     with duckdb.connect(str(publication.path), read_only=True) as connection:
         tables = connection.execute(
-            "select table_name, table_type from information_schema.tables order by 1"
+            "select table_name, table_type from information_schema.tables where table_schema = 'main' order by 1"
         ).fetchall()
-        assert tables == [(name, "BASE TABLE") for name in sorted([*marts, "published"])]
+        assert tables == [(name, "BASE TABLE") for name in sorted([*marts, "published", "quality_checks_history"])]
         for name, rows in marts.items():
             # Both ways of writing a table work, though the file is called like the schema.
             for written in (name, f"marts.{name}"):
                 found = connection.execute(f"select * from {written} order by all nulls last").fetchall()
                 assert found == rows, written
     assert marts["klines_5m"]
-    assert publication.rows == {name: len(rows) for name, rows in marts.items()}
+    assert {name: count for name, count in publication.rows.items() if "." not in name} == {
+        name: len(rows) for name, rows in marts.items()
+    }
+
+
+def test_what_people_ask_beside_the_marts_is_in_it_row_for_row(passed: Warehouse) -> None:
+    publication = published(passed)
+    with duckdb.connect(str(publication.path), read_only=True) as connection:
+        for schema, name in publish.COMPANIONS:
+            query = f"select * from {schema}.{name} order by all nulls last"
+            assert connection.execute(query).fetchall() == passed.query(query), (schema, name)
+        uncommented = connection.execute(
+            """
+            select schema_name, table_name, column_name from duckdb_columns()
+            where not internal and comment is null and table_name not in ('published', 'quality_checks_history')
+            """
+        ).fetchall()
+    assert uncommented == []
+
+
+def test_the_checks_history_holds_each_change_of_a_status(passed: Warehouse) -> None:
+    first = published(passed)
+    checks = passed.query("select count(*) from marts.quality_checks")[0][0]
+    second = published(passed)
+    passed.change("update marts.quality_checks set status = 'fail' where check_name = 'freshness'")
+    changed = passed.query("select count(*) from marts.quality_checks where check_name = 'freshness'")[0][0]
+    third = published(passed)
+    with duckdb.connect(str(third.path), read_only=True) as connection:
+        history = connection.execute(
+            "select published_at, count(*) from quality_checks_history group by all order by all"
+        ).fetchall()
+    assert history == [(first.published_at, checks), (third.published_at, changed)]
+    assert second.published_at not in dict(history)
+
+
+@pytest.mark.parametrize("analysis", sorted(Path("analyses").glob("*.sql")), ids=lambda path: path.stem)
+def test_analyses_run_as_they_stand_on_warehouse_and_published_file(built_once: Warehouse, analysis: Path) -> None:
+    target = target_of(built_once)
+    if not target.exists():
+        published(built_once)
+    query = analysis.read_text(encoding="utf-8")
+    with duckdb.connect(str(target), read_only=True) as connection:
+        found = connection.execute(query).fetchall()
+    assert sorted(map(str, found)) == sorted(map(str, built_once.query(query)))
 
 
 def test_a_file_of_another_name_has_a_schema_marts(passed: Warehouse) -> None:
