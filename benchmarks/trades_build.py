@@ -3,8 +3,8 @@
     python benchmarks/trades_build.py FOLDER [MILLIONS MILLIONS]
 
 Lands days of 2 M trades each in loads of ten files, which are deleted once they have landed, then runs `dbt build` and
-`loaders validate` on them and prints for each the peak memory of its processes (sum of the tree, sampled), the most that
-lay in its temporary folders, and the seconds. Two days overlap: one was published again as a part of a month, and lacks
+`loaders validate` on them and prints for each the peak memory of its processes (sum of the tree, sampled), the most
+that lay in its temporary folders, and the seconds. Two days overlap: one was published again as a part of a month, and lacks
 trades there. Sizes are 100 and 500 million trades unless told; 500 M take about 7 GB below FOLDER.
 """
 
@@ -152,8 +152,7 @@ def run() -> None:
                 f"   spill {cost.spill_mb:.0f} MB (to reach: 0)",
                 flush=True,
             )
-        if "--keep" not in os.environ.get("TRADES_BUILD", ""):
-            fresh(warehouse)
+        fresh(warehouse)
     for name, (first, *_, last) in seconds.items():
         print(f"time of {name}, {sizes[-1]} M ÷ {sizes[0]} M trades   {last / first:.2f}   (to reach: 5.5)")
 

@@ -4,14 +4,14 @@
 -#}
 
 {#- The block in which an id lies. -#}
-{% macro trade_id_block(id) %}{{ return(adapter.dispatch('trade_id_block')(id)) }}{% endmacro %}
+{% macro trade_id_block(id, size=4096) %}{{ return(adapter.dispatch('trade_id_block')(id, size)) }}{% endmacro %}
 
-{% macro duckdb__trade_id_block(id) -%}
-    {{ id }} // 4096
+{% macro duckdb__trade_id_block(id, size) -%}
+    {{ id }} // {{ size }}
 {%- endmacro %}
 
-{% macro default__trade_id_block(id) -%}
-    {{ id }} div 4096
+{% macro default__trade_id_block(id, size) -%}
+    {{ id }} div {{ size }}
 {%- endmacro %}
 
 

@@ -1,7 +1,7 @@
 """No query gathers a raw table before it does anything else.
 
-A correlated subquery becomes a delim join, which takes in every row below it first. Below it may stand what is small, such
-as the ledger, but never a table of trades or candles: memory would grow with the history.
+A correlated subquery becomes a delim join, which takes in every row below it first. Below it may stand what is small,
+such as the ledger, but never a table of trades or candles: memory would grow with the history.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def overlapping(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
 
 
 def queries(warehouse: Warehouse) -> Iterator[tuple[str, str]]:
-    """Every query that runs over the warehouse, by name: models as an incremental build runs them, tests, expectations."""
+    """Every query over the warehouse, by name: models as an incremental build runs them, tests, views, expectations."""
     warehouse.run(str(Path(sys.executable).with_name("dbt")), "compile", "--quiet")
     for result in json.loads((warehouse.folder / "target" / "run_results.json").read_text())["results"]:
         if result["compiled_code"] and result["unique_id"].split(".")[0] in ("model", "test", "analysis"):
