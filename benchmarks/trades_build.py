@@ -4,8 +4,8 @@
 
 Lands days of 2 M trades each in loads of ten files, which are deleted once they have landed, then runs `dbt build` and
 `loaders validate` on them and prints for each the peak memory of its processes (sum of the tree, sampled), the most
-that lay in its temporary folders, and the seconds. Two days overlap: one was published again as a part of a month, and lacks
-trades there. Sizes are 100 and 500 million trades unless told; 500 M take about 7 GB below FOLDER.
+that lay in its temporary folders, and the seconds. The last two days overlap: they were published again as part of a
+month, which lacks trades. Sizes are 100 and 500 million trades unless told; 500 M take about 7 GB below FOLDER.
 """
 
 from __future__ import annotations

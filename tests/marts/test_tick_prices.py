@@ -41,8 +41,7 @@ def test_levels_that_cannot_be_told_from_their_entry_are_none_and_every_test_pas
         select
             symbol,
             count(*) > 0,
-            count_if(case side when 'long' then liquidation_price < entry_price else liquidation_price > entry_price end)
-            = count(*)
+            bool_and(if(side = 'long', liquidation_price < entry_price, liquidation_price > entry_price))
         from marts.liquidation_levels
         group by symbol
         order by symbol
