@@ -16,8 +16,8 @@ import duckdb
 import pytest
 
 from loaders.validation.suites import suites
-from tests.marts import archive
-from tests.marts.conftest import PROJECT, Warehouse
+from tests.support import archive
+from tests.support.warehouse import PROJECT, Warehouse
 
 Plan = dict[str, Any]
 

@@ -6,8 +6,8 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from tests.marts import archive
-from tests.marts.conftest import Warehouse
+from tests.support import archive
+from tests.support.warehouse import Warehouse
 
 TICK = Decimal("0.00000001")
 

