@@ -284,7 +284,7 @@ def test_a_bad_table_fails(passed: Warehouse, table: str, fault: str, caught_by:
 def test_rows_deleted_from_a_mart_are_missed_by_what_it_is_made_of(
     passed: Warehouse, table: str, caught_by: str
 ) -> None:
-    change(passed, f"delete from marts.{table} where rowid % 7 = 3")
+    passed.change(f"delete from marts.{table} where rowid % 7 = 3")
     assert f"marts.{table} {caught_by}" in failures(validated(passed, suite_of(f"marts.{table}")))
 
 
@@ -297,7 +297,7 @@ def test_rows_deleted_from_any_mart_are_missed(passed: Warehouse) -> None:
         if passed.query(f"select count(*) from {suite.table.full_name}") != [(0,)]
     }
     assert len(with_rows) >= 7
-    change(passed, *(f"delete from {name} where rowid = (select max(rowid) from {name})" for name in with_rows))
+    passed.change(*(f"delete from {name} where rowid = (select max(rowid) from {name})" for name in with_rows))
     found = failures(validated(passed, *marts))
     assert {name for name in with_rows if f"{name} rows_are_those_that_were_built" in found} == with_rows
 
