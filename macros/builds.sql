@@ -49,3 +49,14 @@
         ) -%}
     {%- endif -%}
 {% endmacro %}
+
+
+{#- post-hook of marts: how many rows the build left, in the model's own transaction. -#}
+{% macro record_mart_rows() %}
+    {%- if execute and model.resource_type == 'model' and model.config.materialized != 'view' -%}
+        delete from state.mart_rows where model = '{{ this.name }}';
+
+        insert into state.mart_rows (model, row_count)
+        select '{{ this.name }}' as model, count(*) as row_count from {{ this }};
+    {%- endif -%}
+{% endmacro %}

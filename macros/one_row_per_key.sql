@@ -1,10 +1,12 @@
 {#-
     Rows of a raw table, one for each key: the choice that makes order, splits and re-publications come out the same.
 
-    Rows of files that overlap no other file pass straight through. Of the others, a row stays if no file of better
-    precedence (`base_ops__overlapping_files`) has the same key; so a row that only the worse file has is rescued.
-    Written with `not exists` rather than `row_number()`: a filter on time then reaches the scan although the key may
-    not hold the time, and a day of trades is read without ranking the whole history.
+    Rows of files that overlap no other file pass straight through. Of the others, a row stays if its file is the best
+    one (`base_ops__overlapping_files`) that has the key; so a row that only the worse file has is rescued, and a key
+    with a NULL in it, which equals no other, stays too.
+
+    Written without `row_number()`, so that a filter on time reaches the scan although the key may not hold the time; and
+    without a correlated `not exists`, which becomes a delim join that gathers the whole raw table first.
 
     `source_relation`: the raw table. `key`: its key columns, without the file.
 -#}
@@ -12,10 +14,8 @@
     select landed.*
     from {{ source_relation }} as landed
     where
-        not exists (
-            select 1
-            from {{ ref('base_ops__overlapping_files') }} as overlapping_files
-            where overlapping_files.file_id = landed.file_id
+        landed.file_id not in (
+            select overlapping_files.file_id from {{ ref('base_ops__overlapping_files') }} as overlapping_files
         )
 
     union all
@@ -24,16 +24,23 @@
     from {{ source_relation }} as landed
     inner join {{ ref('base_ops__overlapping_files') }} as overlapping_files
         on landed.file_id = overlapping_files.file_id
-    where
-        not exists (
-            select 1
-            from {{ source_relation }} as other
-            inner join {{ ref('base_ops__overlapping_files') }} as better_files
-                on other.file_id = better_files.file_id
-            where
-                better_files.precedence < overlapping_files.precedence
-                {%- for column in key %}
-                and other.{{ adapter.quote(column) }} = landed.{{ adapter.quote(column) }}
-                {%- endfor %}
-        )
+    left join (
+        select
+            {%- for column in key %}
+            other.{{ adapter.quote(column) }},
+            {%- endfor %}
+            min(better_files.precedence) as precedence
+        from {{ source_relation }} as other
+        inner join {{ ref('base_ops__overlapping_files') }} as better_files
+            on other.file_id = better_files.file_id
+        group by
+            {%- for column in key %}
+            other.{{ adapter.quote(column) }}{{ ',' if not loop.last }}
+            {%- endfor %}
+    ) as best
+        on
+            {%- for column in key %}
+            {{ 'and ' if not loop.first }}landed.{{ adapter.quote(column) }} = best.{{ adapter.quote(column) }}
+            {%- endfor %}
+    where best.precedence is null or overlapping_files.precedence = best.precedence
 {% endmacro %}

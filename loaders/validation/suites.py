@@ -109,6 +109,8 @@ def _expectations(table: Keyed, names: set[str]) -> Iterator[Expectation]:
     yield from _of_the_key(table)
     if table.schema == "raw":
         yield from _of_landed_rows(table)
+    else:
+        yield _rows_are_those_that_were_built(table)
     for about, others, expectation in _RELATIONS:
         if about == table.full_name and names.issuperset(others):
             yield expectation
@@ -116,16 +118,56 @@ def _expectations(table: Keyed, names: set[str]) -> Iterator[Expectation]:
 
 def _of_the_key(table: Keyed) -> Iterator[Expectation]:
     key = ", ".join(map(quote, table.key))
+    counted = f"select {key}, count(*) as row_count from {{batch}} group by {key} having count(*) > 1"
+    sequence = next((layout.sequence_column for layout in LAYOUTS.values() if layout.table == table.name), None)
     yield Expectation(
         "key_is_unique",
         f"No two rows have the same {', '.join(table.key)}.",
-        f"select {key}, count(*) as row_count from {{batch}} group by {key} having count(*) > 1",
+        counted if sequence is None else _one_row_for_each_number(table, sequence),
     )
     yield Expectation(
         "key_is_complete",
         f"No row lacks a part of its key ({', '.join(table.key)}).",
         f"select * from {{batch}} where {' or '.join(f'{quote(column)} is null' for column in table.key)}",
     )
+
+
+def _rows_are_those_that_were_built(table: Keyed) -> Expectation:
+    """Whatever a mart is made of: rows that went away, or came, since it was built are seen by their number."""
+    return Expectation(
+        "rows_are_those_that_were_built",
+        "The mart, if it is a table, has as many rows as its last build left in it.",
+        f"""
+select
+    present.row_count,
+    built.row_count as row_count_when_built
+from (select count(*) as row_count from {{batch}}) as present
+left join state.mart_rows as built
+    on built.model = '{table.name}'
+where
+    present.row_count is distinct from built.row_count
+    and '{table.name}' in (select table_name from duckdb_tables() where schema_name = 'marts')""",
+    )
+
+
+def _one_row_for_each_number(table: Keyed, sequence: str) -> str:
+    """Blocks of 4,096 numbers of a file that hold more rows than different numbers.
+
+    A bit for each number: no billions of keys are sorted or hashed. A file is of one market and symbol, which
+    `files_are_what_the_ledger_says` asks; a doubled number is told by its block.
+    """
+    number = quote(sequence)
+    others = [quote(column) for column in table.key if column != sequence]
+    block = f"{number} // 4096"
+    return f"""
+select
+    {", ".join(others)},
+    min({number}) as first_of_block,
+    count(*) as row_count
+from {{batch}}
+where {number} is not null
+group by {", ".join(others)}, {block}
+having count(*) > bit_count(bitstring_agg({number} % 4096, 0, 4095))"""
 
 
 def _of_landed_rows(table: Keyed) -> Iterator[Expectation]:
@@ -528,23 +570,33 @@ where
     ),
     Expectation(
         "levels_hold_what_was_opened",
-        "The levels of a candle together hold the contracts by which open interest rose, to a millionth.",
+        "Each level holds its leverage's share of the contracts by which open interest rose, to a millionth.",
         """
-with opened as (
+with shares as (
     select
-        symbol,
-        opened_at,
-        sum(quantity) as quantity
-    from {batch}
-    group by symbol, opened_at
+        levels.*,
+        candles.oi_delta * cast(factors.quantity_share as double) as expected_quantity
+    from {batch} as levels
+    left join marts.candles_with_side as candles
+        on levels.symbol = candles.symbol and levels.opened_at = candles.open_time + interval '5 minutes'
+    left join intermediate.int_liquidation_price_factors as factors
+        on
+            factors.symbol
+            = case
+                when levels.symbol in (select brackets.symbol from seeds.margin_brackets as brackets)
+                    then levels.symbol
+                else 'DEFAULT'
+            end
+            and factors.side = levels.side
+            and factors.leverage = levels.leverage
+            and levels.opened_at >= factors.valid_from
+            and levels.opened_at < factors.valid_until
 )
-select
-    opened.*,
-    candles.oi_delta
-from opened
-inner join marts.candles_with_side as candles
-    on opened.symbol = candles.symbol and opened.opened_at = candles.open_time + interval '5 minutes'
-where abs(opened.quantity - candles.oi_delta) > greatest(candles.oi_delta / 1000000, 0.00000001)""",
+select *
+from shares
+where
+    expected_quantity is not null
+    and abs(cast(quantity as double) - expected_quantity) > greatest(expected_quantity / 1000000, 0.00000001)""",
     ),
 )
 
@@ -615,6 +667,132 @@ _HEATMAP_ENDS_IN_THE_MAP = _same_rows(
 """,
 )
 
+_CANDLES_ARE_THOSE_LANDED = _same_rows(
+    "candles_are_those_that_were_landed",
+    "Every series has as many candles on each day as were landed for it, of every source.",
+    """
+    select exchange, market, kline_type, symbol, "interval", cast(open_time as date) as day, count(*) as candles
+    from {batch}
+    group by all
+""",
+    """
+    select exchange, market, kline_type, symbol, "interval", cast(open_time as date) as day, count(*) as candles
+    from staging.stg_binance__klines
+    group by all
+    union all
+    select exchange, market, 'last', symbol, "interval", cast(open_time as date) as day, count(*) as candles
+    from staging.stg_kraken__ohlcvt
+    group by all
+""",
+)
+
+_KLINES_OF_OTHER_SOURCES = Expectation(
+    "no_whole_candle_is_lost",
+    "Every five minutes of a perpetual whose five candles of a minute are there have a candle here.",
+    """
+with whole as (
+    select
+        symbol,
+        time_bucket(interval '5 minutes', open_time) as open_time
+    from marts.candles
+    where
+        exchange = 'binance'
+        and market = 'um'
+        and kline_type = 'last'
+        and "interval" = '1m'
+        and strpos(symbol, '_') = 0
+    group by all
+    having count(*) = 5
+)
+select whole.*
+from whole
+left join {batch} as found
+    on whole.symbol = found.symbol and whole.open_time = found.open_time
+where found.symbol is null""",
+)
+
+_OPENINGS_HAVE_LEVELS = Expectation(
+    "no_opening_lacks_its_levels",
+    "Every candle that opened positions has a level for each leverage that its bracket allows, unless its price is too "
+    "low to tell a liquidation price from the entry.",
+    """
+with openings as (
+    select
+        symbol,
+        inferred_side as side,
+        open_time + interval '5 minutes' as opened_at,
+        low,
+        case
+            when symbol in (select brackets.symbol from seeds.margin_brackets as brackets) then symbol
+            else 'DEFAULT'
+        end as bracket_symbol
+    from marts.candles_with_side
+    where position_event in ('long_open', 'short_open')
+),
+expected as (
+    select
+        openings.symbol,
+        openings.side,
+        factors.leverage,
+        openings.opened_at
+    from openings
+    inner join intermediate.int_liquidation_price_factors as factors
+        on
+            openings.bracket_symbol = factors.symbol
+            and openings.side = factors.side
+            and openings.opened_at >= factors.valid_from
+            and openings.opened_at < factors.valid_until
+    where cast(openings.low as double) * abs(factors.price_factor - 1) > 0.00000001
+)
+select expected.*
+from expected
+left join {batch} as levels
+    on
+        expected.symbol = levels.symbol
+        and expected.side = levels.side
+        and expected.leverage = levels.leverage
+        and expected.opened_at = levels.opened_at
+where levels.symbol is null""",
+)
+
+_MAP_HOLDS_THE_LEVELS = _same_rows(
+    "map_holds_what_stands",
+    "The map has as many levels in each bin as stand in marts.liquidation_levels at the symbol's last candle.",
+    "select symbol, side, leverage, price_bin, level_count from {batch}",
+    """
+    select
+        levels.symbol,
+        levels.side,
+        levels.leverage,
+        levels.price_bin,
+        count(*) as level_count
+    from marts.liquidation_levels as levels
+    inner join (
+        select
+            symbol,
+            max(open_time) + interval '5 minutes' as as_of
+        from marts.candles_with_side
+        group by symbol
+    ) as last_candles on levels.symbol = last_candles.symbol
+    where
+        levels.opened_at <= last_candles.as_of
+        and coalesce(levels.liquidated_at, levels.closed_at, timestamp '9999-12-31') > last_candles.as_of
+        and levels.price_bin is not null
+    group by all
+""",
+)
+
+_BACKTEST_IS_THE_SCORES = _same_rows(
+    "scores_are_those_that_were_worked_out",
+    "Every score of the project's own levels is here.",
+    "select symbol, side, horizon, tolerance, events from {batch}",
+    """
+    select symbol, side, horizon, tolerance, events
+    from intermediate.int_backtest_scores
+    where provider = 'marts.liquidation_levels'
+""",
+)
+
 _BACKTEST = Expectation(
     "rates_are_shares",
     "Hit rates and coverage lie between 0 and 1, and lift is hit_rate / null_hit_rate.",
@@ -649,14 +827,18 @@ _CHECKS = Expectation(
 #: Table, the other tables that the question needs, the question. It is asked only where all of them are declared.
 _RELATIONS: tuple[tuple[str, tuple[str, ...], Expectation], ...] = tuple(
     chain(
-        (("marts.candles", (), one) for one in _CANDLES),
-        (("marts.klines_5m", ("marts.candles",), one) for one in _KLINES_5M),
+        (("marts.candles", (), one) for one in (*_CANDLES, _CANDLES_ARE_THOSE_LANDED)),
+        (("marts.klines_5m", ("marts.candles",), one) for one in (*_KLINES_5M, _KLINES_OF_OTHER_SOURCES)),
         (("marts.open_interest_5m", (), one) for one in _OPEN_INTEREST),
         (("marts.candles_with_side", ("marts.klines_5m", "marts.open_interest_5m"), one) for one in _CANDLES_WITH_SIDE),
-        (("marts.liquidation_levels", ("marts.candles_with_side",), one) for one in _LEVELS),
+        (("marts.liquidation_levels", ("marts.candles_with_side",), one) for one in (*_LEVELS, _OPENINGS_HAVE_LEVELS)),
+        (
+            ("marts.liquidation_map", ("marts.liquidation_levels", "marts.candles_with_side"), one)
+            for one in (_MAP_HOLDS_THE_LEVELS,)
+        ),
         (("marts.liquidation_map", ("marts.klines_5m", "marts.open_interest_5m"), one) for one in _MAP),
         (("marts.liquidation_heatmap", ("marts.liquidation_map",), one) for one in (_HEATMAP_ENDS_IN_THE_MAP,)),
-        (("marts.liquidation_backtest", (), one) for one in (_BACKTEST,)),
+        (("marts.liquidation_backtest", (), one) for one in (_BACKTEST, _BACKTEST_IS_THE_SCORES)),
         (("marts.liquidation_backtest_elsewhere", (), one) for one in (_BACKTEST,)),
         (("marts.data_gaps", (), one) for one in (_GAPS,)),
         (("marts.data_completeness", (), one) for one in (_COMPLETENESS,)),

@@ -16,7 +16,8 @@
     All four happen in the model's own transaction: a killed run has done all of it or nothing.
 
     The fingerprint is a hash of the model's compiled SQL (vars and macros are in it), of the views and seeds below it,
-    and of the fingerprints of incremental models below it. Where it differs from the one written down, the model is
+    and of the fingerprints of incremental models below it: all as they stand in the database, since that is what the
+    model reads. A seed's file says nothing about its table until it is seeded. Where it differs from the one written down, the model is
     built anew: see `should_full_refresh`.
 
     A model that carries in rows reads its own table as the last run left it. That table can be older than the SQL: where
@@ -114,7 +115,7 @@
         {%- if not parent -%}
             {#- a source: its rows are followed by their changes -#}
         {%- elif parent.resource_type == 'seed' -%}
-            {%- do parts.append(id ~ parent.checksum.checksum) -%}
+            {%- do parts.append(id ~ seed_content(parent)) -%}
         {%- elif parent.config.materialized == 'view' -%}
             {%- do parts.append(id ~ view_definition(parent)) -%}
         {%- elif parent.config.incremental_strategy == 'rebuild' -%}
@@ -128,6 +129,21 @@
     {%- endfor -%}
     {%- do return(local_md5(parts | join('\n'))) -%}
 {% endmacro %}
+
+
+{#- A hash of a seed's rows as they stand in its table, names of its columns included; '' where there is no table yet. -#}
+{% macro seed_content(node) %}{{ return(adapter.dispatch('seed_content')(node)) }}{% endmacro %}
+
+{% macro duckdb__seed_content(node) -%}
+    {%- if adapter.get_relation(database=node.database, schema=node.schema, identifier=node.alias) is none -%}
+        {%- do return('') -%}
+    {%- endif -%}
+    {%- set found = run_query(
+        "select md5(string_agg(cast(seed_row as varchar), chr(10) order by cast(seed_row as varchar))) from "
+        ~ node.relation_name ~ " as seed_row"
+    ) -%}
+    {%- do return(found.rows[0][0] or '') -%}
+{%- endmacro %}
 
 
 {#- The SQL of a view as the database holds it. -#}

@@ -14,26 +14,33 @@ superseded as (
 
 ),
 
--- Numbers that are not known (a ledger of an older version) may be any. The best file of all stands uncontested.
+-- Ids that are not known (a ledger of an older version) may be any. The best file of all stands uncontested.
 contested as (
 
-    select
+    select distinct
         worse.file_id,
-        worse.precedence,
-        worse.file_id in (select superseded.file_id from superseded) as is_superseded
+        worse.precedence
     from overlapping_files as worse
-    where
-        exists (
-            select 1
-            from overlapping_files as better
-            where
-                worse.market = better.market
-                and worse.symbol = better.symbol
-                and worse.precedence > better.precedence
-                and coalesce(worse.first_id <= better.last_id, true)
-                and coalesce(worse.last_id >= better.first_id, true)
-        )
+    inner join overlapping_files as better
+        on
+            worse.market = better.market
+            and worse.symbol = better.symbol
+            and worse.precedence > better.precedence
+            and coalesce(worse.first_id <= better.last_id, true)
+            and coalesce(worse.last_id >= better.first_id, true)
+
+),
+
+judged as (
+
+    select
+        contested.file_id,
+        contested.precedence,
+        superseded.file_id is not null as is_superseded
+    from contested
+    left join superseded
+        on contested.file_id = superseded.file_id
 
 )
 
-select * from contested
+select * from judged

@@ -18,7 +18,10 @@ conflicts as (
         source('raw_binance', 'binance_agg_trades'),
         'aggTrades',
         ['market', 'symbol', 'agg_trade_id'],
-        {'market': 'landed.market', 'symbol': 'landed.symbol', 'row_time': 'landed.transact_time'}
+        {
+            'market': 'landed.market', 'symbol': 'landed.symbol', 'row_time': 'landed.transact_time',
+            'block': trade_id_block('landed.agg_trade_id', 256),
+        }
     ) }}
 
     union all

@@ -187,6 +187,25 @@ def test_a_changed_var_or_seed_rebuilds_what_stands_on_it(warehouse: Warehouse) 
     assert warehouse.marts() == of_seed
 
 
+def test_a_seed_counts_as_it_stands_in_its_table_not_as_its_file_is(warehouse: Warehouse) -> None:
+    """`dbt run` reads the table; the new file, which nobody seeded, must not be written down as worked in."""
+    first_days(warehouse.data)
+    warehouse.load()
+    warehouse.build_untested()
+    warehouse.project = copied_project(warehouse.folder / "project")
+    seed = warehouse.project / "seeds" / "leverage_weights.csv"
+    seed.write_text(seed.read_text().replace("0.15", "0.20").replace("0.30", "0.25"))
+    fingerprints = "select model, fingerprint from state.incremental_models order by model"
+    before = warehouse.marts(), warehouse.query(fingerprints)
+    warehouse.run(str(Path(sys.executable).with_name("dbt")), "run", "--quiet")
+    assert (warehouse.marts(), warehouse.query(fingerprints)) == before
+    warehouse.build_untested()
+    after = warehouse.marts()
+    assert after["liquidation_levels"] != before[0]["liquidation_levels"]
+    warehouse.build_untested("--full-refresh")
+    assert warehouse.marts() == after
+
+
 def copied_project(target: Path) -> Path:
     """A copy of the dbt project, to be changed."""
     for folder in ("models", "macros", "seeds", "analyses", "tests/dbt"):

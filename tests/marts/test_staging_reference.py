@@ -131,6 +131,7 @@ def views(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         "base_ops__overlapping_files",
         "base_ops__superseded_ids",
         "base_ops__contested_files",
+        "base_ops__better_files_with_gaps",
         "stg_binance__klines",
         "stg_binance__agg_trades",
     ]

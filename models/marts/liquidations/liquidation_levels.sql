@@ -141,6 +141,13 @@ new_levels as (
         {{ rounded_product('quantity', 'entry_price', 'decimal(28, 8)') }} as volume_usd,
         log_share_at_open
     from opened
+    -- A price of a few 0.00000001 has no room between entry and liquidation. The exchange quotes no finer price, so no
+    -- candle could tell whether such a level was crossed: more digits would make up an answer. There is no level then.
+    where
+        case
+            when side = 'long' then liquidation_price < entry_price
+            else liquidation_price > entry_price
+        end
 
 ),
 

@@ -112,13 +112,13 @@ def test_every_landed_table_and_every_mart_has_a_suite(passed: Warehouse) -> Non
         pytest.param(
             "marts.klines_5m",
             "insert into marts.klines_5m from marts.klines_5m limit 1",
-            {"key_is_unique"},
+            {"key_is_unique", "rows_are_those_that_were_built"},
             id="a candle stands twice",
         ),
         pytest.param(
             "marts.klines_5m",
             "delete from marts.klines_5m where symbol = 'AAAUSDT' and open_time = '2024-03-02 10:00:00'",
-            {"no_landed_candle_is_lost"},
+            {"no_landed_candle_is_lost", "rows_are_those_that_were_built"},
             id="a candle is lost on the way",
         ),
         pytest.param(
@@ -137,7 +137,7 @@ def test_every_landed_table_and_every_mart_has_a_suite(passed: Warehouse) -> Non
             "marts.klines_5m",
             "insert into marts.klines_5m select * replace ('DDDUSDT' as symbol) from marts.klines_5m "
             "where symbol = 'AAAUSDT'",
-            {"candles_are_what_their_source_says"},
+            {"candles_are_what_their_source_says", "rows_are_those_that_were_built"},
             id="candles of a symbol that is no perpetual",
         ),
         pytest.param(
@@ -161,7 +161,7 @@ def test_every_landed_table_and_every_mart_has_a_suite(passed: Warehouse) -> Non
         pytest.param(
             "marts.open_interest_5m",
             "delete from marts.open_interest_5m where symbol = 'AAAUSDT'",
-            {"no_symbol_is_lost", "snapshots_are_those_that_were_landed"},
+            {"no_symbol_is_lost", "snapshots_are_those_that_were_landed", "rows_are_those_that_were_built"},
             id="a whole symbol is lost",
         ),
         pytest.param(
@@ -233,7 +233,7 @@ def test_every_landed_table_and_every_mart_has_a_suite(passed: Warehouse) -> Non
         pytest.param(
             "marts.liquidation_levels",
             "update marts.liquidation_levels set side = case side when 'long' then 'short' else 'long' end",
-            {"levels_are_opened_by_a_candle", "prices_follow_their_bracket"},
+            {"levels_are_opened_by_a_candle", "prices_follow_their_bracket", "no_opening_lacks_its_levels"},
             id="levels on the wrong side",
         ),
         pytest.param(
@@ -268,6 +268,38 @@ def test_a_bad_table_fails(passed: Warehouse, table: str, fault: str, caught_by:
     (first, *_) = validation.failures
     assert first.unexpected_rows
     assert json.loads(first.detail or "")
+
+
+@pytest.mark.parametrize(
+    ("table", "caught_by"),
+    [
+        ("klines_5m", "no_landed_candle_is_lost"),
+        ("open_interest_5m", "snapshots_are_those_that_were_landed"),
+        ("candles_with_side", "candles_are_those_of_klines_5m"),
+        ("liquidation_levels", "no_opening_lacks_its_levels"),
+        ("liquidation_map", "map_holds_what_stands"),
+        ("liquidation_heatmap", "rows_are_those_that_were_built"),
+    ],
+)
+def test_rows_deleted_from_a_mart_are_missed_by_what_it_is_made_of(
+    passed: Warehouse, table: str, caught_by: str
+) -> None:
+    passed.change(f"delete from marts.{table} where rowid % 7 = 3")
+    assert f"marts.{table} {caught_by}" in failures(validated(passed, suite_of(f"marts.{table}")))
+
+
+def test_rows_deleted_from_any_mart_are_missed(passed: Warehouse) -> None:
+    tables = {name for (name,) in passed.query("select table_name from duckdb_tables() where schema_name = 'marts'")}
+    marts = [suite for suite in suites(PROJECT) if suite.table.schema == "marts" and suite.table.name in tables]
+    with_rows = {
+        suite.table.full_name
+        for suite in marts
+        if passed.query(f"select count(*) from {suite.table.full_name}") != [(0,)]
+    }
+    assert len(with_rows) >= 7
+    passed.change(*(f"delete from {name} where rowid = (select max(rowid) from {name})" for name in with_rows))
+    found = failures(validated(passed, *marts))
+    assert {name for name in with_rows if f"{name} rows_are_those_that_were_built" in found} == with_rows
 
 
 def test_a_missing_table_is_an_error_for_each_of_its_expectations(passed: Warehouse) -> None:
