@@ -96,7 +96,7 @@ def _run(request: dict[str, Any], manifest: Any) -> None:
         print(done.exception, file=sys.stderr)
     # Closes the warehouse, which writes its log into the file. What the engine has of the server is left alone: its
     # threads have not come along, and the end of the interpreter would wait for them.
-    DuckDBConnectionManager.close_all_connections()
+    DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
     gc.collect()
     sys.stdout.flush()
     sys.stderr.flush()
