@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from loaders.errors import ProjectNotFound, WrongSetting
 
 # What DuckDB takes as an amount of memory.
-_MEMORY = r"^\s*\d+(\.\d+)?\s*([kKmMgGtT][iI]?)?[bB]\s*$"
+_MEMORY = r"(?i)^\s*(none|-1|\d+(\.\d+)?\s*([kmgt](i?b)?|b|bytes?|(kilo|mega|giga|tera)bytes?))\s*$"
 
 
 class Settings(BaseSettings):

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+import duckdb
 import pytest
 
 from loaders.errors import WrongSetting
@@ -33,10 +34,11 @@ def test_a_setting_that_cannot_be_meant_is_named(monkeypatch: pytest.MonkeyPatch
     assert raised.value.exit_status == 2
 
 
-@pytest.mark.parametrize("amount", ["1GB", "384MB", "1.5 GiB", "1000b"])
+@pytest.mark.parametrize("amount", ["1GB", "384MB", "1.5 GiB", "1000b", "1k", "512 kb", "2 gigabytes", "none", "-1"])
 def test_an_amount_of_memory_is_what_the_engine_takes(monkeypatch: pytest.MonkeyPatch, amount: str) -> None:
     monkeypatch.setenv("LOADERS_MEMORY_LIMIT", amount)
-    assert Settings().memory_limit == amount
+    with duckdb.connect() as connection:
+        connection.execute("set memory_limit = $1", [Settings().memory_limit])
 
 
 def test_a_command_ends_with_status_2_and_one_line(warehouse: Warehouse) -> None:
