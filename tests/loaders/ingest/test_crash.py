@@ -110,8 +110,8 @@ def test_a_signal_ends_between_files(tmp_path: Path, number: signal.Signals) -> 
     )
     deadline = time.monotonic() + 60
     scratch = house.path.with_name(house.path.name + ".tmp")
-    # An archive is inflated there once files are being landed.
-    while not any(scratch.rglob("*")) and time.monotonic() < deadline:
+    # An archive is inflated there once files are being landed; the name of the lock's holder stands there before.
+    while {path.name for path in scratch.rglob("*")} <= {"holder.json"} and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(number)
     output, _ = process.communicate(timeout=60)
