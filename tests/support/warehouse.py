@@ -16,7 +16,7 @@ from loaders.progress import Lines
 from loaders.selection import Selection
 from loaders.settings import Settings
 from tests.support import dbt_server
-from tests.support.dbt_server import PROJECT
+from tests.support.dbt_server import PROJECT as PROJECT
 
 TABLES = (
     "binance_klines",
