@@ -18,6 +18,13 @@ class WrongUsage(LoadersError):
     exit_status = 2
 
 
+class WrongSetting(WrongUsage):
+    """A setting from the environment has a value that cannot be meant."""
+
+    def __init__(self, name: str, value: object, why: str) -> None:
+        super().__init__(f"{name} is {value!r}: {why[:1].lower()}{why[1:]}")
+
+
 class ProjectNotFound(WrongUsage):
     """No folder with a dbt_project.yml was found."""
 

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from loaders.errors import ProjectNotFound
+from loaders.errors import ProjectNotFound, WrongSetting
+
+# What DuckDB takes as an amount of memory.
+_MEMORY = r"(?i)^\s*(none|-1|\d+(\.\d+)?\s*([kmgt](i?b)?|b|bytes?|(kilo|mega|giga|tera)bytes?))\s*$"
 
 
 class Settings(BaseSettings):
-    """Everything a run can be told from outside. Sizes in bytes unless the name says otherwise."""
+    """Everything a run can be told from outside. Sizes in bytes unless the name says otherwise.
+
+    Raises `WrongSetting` for a value that cannot be meant.
+    """
 
     model_config = SettingsConfigDict(env_prefix="LOADERS_", frozen=True, extra="ignore")
 
@@ -23,10 +30,14 @@ class Settings(BaseSettings):
     )
 
     memory_limit: str = Field(
-        default="1GB", description="What DuckDB may use to validate and publish; the process adds about 200 MB."
+        default="1GB",
+        pattern=_MEMORY,
+        description="What DuckDB may use to validate and publish; the process adds about 200 MB.",
     )
     load_memory_limit: str = Field(
-        default="384MB", description="The same while files are landed, which more memory does not make faster."
+        default="384MB",
+        pattern=_MEMORY,
+        description="The same while files are landed, which more memory does not make faster.",
     )
     threads: int | None = Field(
         default=None, ge=1, description="DuckDB's threads; default all cores, and one more where files are landed."
@@ -47,6 +58,14 @@ class Settings(BaseSettings):
     max_ratio: int = Field(
         default=500, ge=1, description="Largest inflation of an archive; CSV of prices shrinks 5 to 15 times."
     )
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            name = "_".join(map(str, first["loc"]))
+            raise WrongSetting(f"LOADERS_{name.upper()}", first["input"], first["msg"]) from error
 
     def project(self) -> Path:
         """The folder that holds dbt_project.yml. Raises `ProjectNotFound`."""

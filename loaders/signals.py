@@ -3,10 +3,14 @@
 The signal's handler raises, so that every `finally` on the way is run: transactions are rolled back, locks let go,
 dbt's process is ended. But the engine turns whatever a handler raises during a query into a plain `RuntimeError`, and
 Great Expectations takes that for an answer. So the signal is remembered as well, and who may have lost it asks `check`.
+
+Nothing is raised while a module is imported: it would leave the interpreter's lock of imports taken, so that a thread
+that imports something waits for ever. The signal is sent once more a moment later.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -14,6 +18,8 @@ from contextlib import contextmanager
 from types import FrameType
 
 _received: list[int] = []
+# Seconds until a signal that came during an import is sent once more.
+_LATER = 0.05
 
 
 class Interrupted(SystemExit):
@@ -52,6 +58,19 @@ def check() -> None:
         raise Interrupted(_received[0])
 
 
-def _end(number: int, _: FrameType | None) -> None:
+def _end(number: int, frame: FrameType | None) -> None:
+    if _imports(frame):
+        again = threading.Timer(_LATER, os.kill, (os.getpid(), number))
+        again.daemon = True
+        again.start()
+        return
     _received.append(number)
     raise Interrupted(number)
+
+
+def _imports(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False

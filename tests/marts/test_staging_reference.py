@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import subprocess
-import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -19,7 +17,6 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -124,9 +121,7 @@ def reference(present: dict[tuple[str, str], tuple[File, str]], dataset: str) ->
 @pytest.fixture(scope="module")
 def views(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The staging views' own SQL, as dbt makes them in an empty warehouse."""
-    folder = tmp_path_factory.mktemp("views")
-    path = folder / "warehouse.duckdb"
-    environment = {**os.environ, "LOADERS_WAREHOUSE": str(path), "DBT_TARGET_PATH": str(folder / "target")}
+    house = Warehouse(tmp_path_factory.mktemp("views"))
     names = [
         "base_ops__overlapping_files",
         "base_ops__superseded_ids",
@@ -135,12 +130,8 @@ def views(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         "stg_binance__klines",
         "stg_binance__agg_trades",
     ]
-    dbt = [str(Path(sys.executable).with_name("dbt")), "run", "--quiet", "--select", *names]
-    subprocess.run(dbt, cwd=ROOT, env=environment, check=True)
-    with duckdb.connect(path, read_only=True) as connection:
-        rows = connection.execute(
-            "select view_name, sql from duckdb_views() where schema_name = 'staging' order by view_oid"
-        ).fetchall()
+    house.dbt("run", "--select", *names)
+    rows = house.query("select view_name, sql from duckdb_views() where schema_name = 'staging' order by view_oid")
     order = {name: place for place, name in enumerate(names)}
     return [sql for _, sql in sorted(rows, key=lambda row: order[row[0]])]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,8 @@ from loaders.ingest.load import LoadResult, Request
 from loaders.progress import Lines
 from loaders.selection import Selection
 from loaders.settings import Settings
-
-PROJECT = Path(__file__).resolve().parents[2]
+from tests.support import dbt_server
+from tests.support.dbt_server import PROJECT as PROJECT
 
 TABLES = (
     "binance_klines",
@@ -75,7 +74,14 @@ class Warehouse:
 
     def build(self, *options: str, expect: int = 0) -> str:
         """Runs `dbt build`: seeds, models and all tests."""
-        return self.run(str(Path(sys.executable).with_name("dbt")), "build", "--quiet", *options, expect=expect)
+        return self.dbt("build", *options, expect=expect)
+
+    def dbt(self, command: str, *options: str, expect: int = 0) -> str:
+        """Runs a command of dbt, and gives what it printed."""
+        arguments = [command, "--quiet", *options]
+        status, printed = dbt_server.run(arguments, self.project, self.whole_environment)
+        assert status == expect, f"dbt {' '.join(arguments)} ended with {status}\n{printed[-6000:]}"
+        return printed
 
     def build_untested(self, *options: str) -> str:
         """Seeds and models alone, for tests that compare the tables themselves."""

@@ -1,6 +1,6 @@
 """Faults that come in through different doors, and what is published all the same is right.
 
-All of them, one a run: `python benchmarks/planted_faults.py FOLDER`.
+All of them, one a run: `python -m benchmarks.planted_faults FOLDER`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from benchmarks.planted_faults import FAULTS, Outcome, Place, complaints, judge, plant, prepare
+from benchmarks.planted_faults.archive import Place
+from benchmarks.planted_faults.faults import FAULTS
+from benchmarks.planted_faults.judge import Outcome, judge
+from benchmarks.planted_faults.runner import complaints, plant, prepare
 
 # In other files each, so that one run takes them all; each is kept out, or told, and the rest is published.
 TOLD = (

@@ -1,0 +1,108 @@
+"""dbt with everything imported and the project parsed, once; each build is a fork of that.
+
+Most of a small build's time is dbt's start: importing it and parsing the project take longer than the models. So one
+process for each process of tests does both, and forks for each build it is asked for. The fork sets its own
+environment, runs the command with the parsed project, closes the warehouse and ends. Where variables are given or the
+project is a copy, the fork parses for itself.
+
+Requests and answers are lines of JSON on stdin and stdout; it ends when stdin does.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+# A build that takes longer hangs.
+_SECONDS = 300
+
+
+def run(arguments: list[str], project: Path, environment: dict[str, str]) -> tuple[int, str]:
+    """Runs dbt in a fork of this process's server; gives its exit status and what it printed."""
+    with tempfile.NamedTemporaryFile("r") as printed:
+        request = {
+            "arguments": arguments,
+            "project": str(project),
+            "environment": environment,
+            "printed": printed.name,
+            "parsed": project == PROJECT and "--vars" not in arguments,
+        }
+        server = _server()
+        assert server.stdin is not None
+        assert server.stdout is not None
+        server.stdin.write(json.dumps(request) + "\n")
+        server.stdin.flush()
+        answer = server.stdout.readline()
+        assert answer, "dbt's server has ended: its own errors stand above"
+        return int(answer), printed.read()
+
+
+@cache
+def _server() -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", __name__], cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def _serve() -> None:
+    from dbt.cli.main import dbtRunner
+
+    # What dbt prints must not come between the answers.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["LOADERS_WAREHOUSE"] = f"{folder}/warehouse.duckdb"
+        parsed = dbtRunner().invoke(
+            ["parse", "--quiet", "--no-partial-parse", "--target-path", folder, "--log-path", folder]
+        )
+    if not parsed.success:
+        sys.exit(f"the project cannot be parsed: {parsed.exception}")
+    assert threading.active_count() == 1, "a fork of several threads can hang"
+    for line in sys.stdin:
+        request = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            _run(request, parsed.result if request["parsed"] else None)
+        _, status = os.waitpid(child, 0)
+        print(os.waitstatus_to_exitcode(status), file=answers, flush=True)
+
+
+def _run(request: dict[str, Any], manifest: Any) -> None:
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+    from dbt.cli.main import dbtRunner
+
+    signal.alarm(_SECONDS)
+    file = os.open(request["printed"], os.O_WRONLY)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    time.tzset()
+    os.chdir(request["project"])
+    done = dbtRunner(manifest=manifest).invoke(request["arguments"])
+    if done.exception is not None:
+        print(done.exception, file=sys.stderr)
+    # Closes the warehouse, which writes its log into the file. What the engine has of the server is left alone: its
+    # threads have not come along, and the end of the interpreter would wait for them.
+    DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
+    gc.collect()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # The statuses of dbt's command line.
+    os._exit(0 if done.success else 1 if done.exception is None else 2)
+
+
+if __name__ == "__main__":
+    _serve()
