@@ -15,7 +15,7 @@ TICK = Decimal("0.00000001")
 def a_few_ticks(root: Path, symbol: str, of: str) -> None:
     """Candles that rise by a tick and fall by a tick, between 1 and 12 ticks, with an open interest that only rises."""
     start, end, _ = archive.period(of)
-    candles, snapshots = [archive.KLINE_HEADER], [archive.METRICS_HEADER]
+    candles, snapshots = [archive.KLINES], [archive.METRICS]
     for number, time in enumerate(archive.steps(start, end, 5)):
         opened = TICK * (1 + number % 12)
         closed = TICK * (1 + (number * 5 + 3) % 12)
