@@ -172,7 +172,7 @@ def _wants_json(arguments: list[str]) -> bool:
 
 
 def _of_the_system(error: OSError) -> str:
-    where = f"{printable(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+    where = f"{printable(error.filename)}: " if isinstance(error.filename, str) else ""
     return (
         f"{where}{error.strerror or error}. Check the disk, the folder and its permissions; what was committed is whole"
     )

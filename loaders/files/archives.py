@@ -53,7 +53,7 @@ class Limits:
     max_ratio: int
 
 
-#: Names that files of prices end with, in any case. Of several files of one identity the archive's own form counts first.
+#: What names of files end with, in any case. Of several files of one identity the archive's own form counts first.
 EXTENSIONS = (".zip", ".csv.gz", ".csv")
 
 

@@ -179,10 +179,12 @@ def _spill_folder(path: Path) -> Iterator[str]:
         if leftover.name.startswith(prefix) and leftover.is_dir():
             with contextlib.suppress(OSError, Timeout), FileLock(leftover / "lock", timeout=0):
                 shutil.rmtree(leftover, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=prefix, dir=path.parent, ignore_cleanup_errors=True) as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix=prefix, dir=path.parent, ignore_cleanup_errors=True) as folder,
         # Whoever holds it lives.
-        with FileLock(Path(folder) / "lock"):
-            yield str(Path(folder) / "spill")
+        FileLock(Path(folder) / "lock"),
+    ):
+        yield str(Path(folder) / "spill")
 
 
 def _run(context: EphemeralDataContext, source: SQLDatasource, suite: Suite, job_id: str) -> list[Result]:

@@ -1,0 +1,255 @@
+"""The typed reader takes exactly the rows that the row reader takes, and reads the same values in them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from loaders.datasets import LAYOUTS, Column, Kind, identify
+from loaders.files.archives import Limits
+from loaders.files.discovery import Candidate
+from loaders.files.inspection import prepare
+from loaders.ingest import load
+from loaders.ingest.load import LoadResult
+from tests.loaders import archive
+from tests.loaders.archive import FUNDING, KLINES, METRICS, ORDERS, TRADES, House, text, write
+
+EXAMPLES = int(os.environ.get("READER_EXAMPLES", "40"))
+DAY = "2024-03-05"
+START = archive.day_ms(DAY)
+ROWS = 120
+
+# Name of the file, header, clean rows.
+FILES: dict[str, tuple[str, str, list[str]]] = {
+    "klines": (f"BTCUSDT-1m-{DAY}", KLINES, [archive.kline(START + n * 60_000, step=60_000) for n in range(ROWS)]),
+    "aggTrades": (f"BTCUSDT-aggTrades-{DAY}", TRADES, archive.trades(DAY, ROWS)),
+    "metrics": (f"BTCUSDT-metrics-{DAY}", METRICS, archive.metrics(DAY, ROWS)),
+    "fundingRate": ("BTCUSDT-fundingRate-2024-03", FUNDING, [f"{START + n * 3_600_000},8,0.0001" for n in range(ROWS)]),
+    "liquidationSnapshot": (
+        f"BTCUSDT-liquidationSnapshot-{DAY}",
+        ORDERS,
+        [f"{START + n},BUY,LIMIT,IOC,0.5,{100 + n}.5,100.1,FILLED,0.1,0.5" for n in range(ROWS)],
+    ),
+    "ohlcvt": ("XBTUSD_1", "", [f"{START // 1000 + n * 60},100,101.5,99,100.25,1.5,7" for n in range(ROWS)]),
+    "levels": (
+        "BTCUSDT-levels-vendor",
+        "time,symbol,side,price,volume",
+        [f"2024-03-05 10:{n % 60:02},BTCUSDT,{'long' if n % 2 else 'short'},{100 + n},5.5" for n in range(ROWS)],
+    ),
+}
+
+numbers = st.one_of(
+    st.integers(-(10**20), 10**20).map(str),
+    st.integers(0, 10**6).map(lambda n: f"{n:_}"),
+    st.integers(0, 10**9).map(hex),
+    st.integers(0, 10**9).map(bin),
+    st.integers(0, 10**9).map(oct),
+    st.decimals(allow_nan=True, allow_infinity=True, places=3, min_value=-1e6, max_value=1e6).map(str),
+    st.builds(
+        lambda n, e, sign: f"{n}{e}{sign}{n % 7}",
+        st.integers(0, 99),
+        st.sampled_from("eE"),
+        st.sampled_from(["", "+", "-"]),
+    ),
+    st.builds(
+        lambda whole, part: f"{whole}.{part}",
+        st.sampled_from(["", "0", "7", "-", "007", "1_0"]),
+        st.sampled_from(["", "0", "5", "1_0", "123456789", "10000000000", "."]),
+    ),
+    st.builds(
+        lambda count, n: "0" * count + str(n), st.sampled_from([1, 5, 17, 18, 19, 40, 3000]), st.integers(0, 999)
+    ),
+    st.sampled_from(
+        ["1" * 18, "1" * 19, "9223372036854775807", "9223372036854775808", "9" * 38, "9" * 3000, "1." + "9" * 3000]
+    ),
+    st.sampled_from(
+        [
+            "-0",
+            "+5",
+            "- 5",
+            "5-",
+            "--5",
+            "5.",
+            ".5",
+            "-.5",
+            "+.5",
+            ".",
+            "-",
+            "+",
+            "1.7",
+            "7.0",
+            "1,5",
+            "1e",
+            "e5",
+            "1e400",
+        ]
+    ),
+)
+words = st.sampled_from(
+    [
+        "",
+        " ",
+        "nan",
+        "NaN",
+        "inf",
+        "-inf",
+        "Infinity",
+        "null",
+        "NULL",
+        "None",
+        "\\N",
+        "true",
+        "TRUE",
+        "tRuE",
+        "false",
+        "t",
+        "f",
+        "y",
+        "no",
+        "1",
+        "0",
+        "BUY",
+        "buy",
+        "long",
+        '"1"',
+        "'1'",
+        "abc",
+        "\u0661",
+        "\xa05",
+        "#",
+        "BTCUSDT",
+        "btcusdt",
+        "LIMIT ",
+        " IOC",
+        "FILLED\t",
+        "\x0b",
+        "\u2028",
+    ]
+)
+times = st.one_of(
+    st.sampled_from(
+        ["2024-03-05", "2024-3-5", "2024-3-5 1:2:3", "2024-03-05 01:02", "2024-03-05 01:02:03.5", "2024-03-05 01:02:03.1234567",
+         "2024-03-05T01:02:03", "2024-03-05 01:02:03Z", "2024-03-05 01:02:03+00", "2024-03-05 24:00:00", "2024-03-05 23:59:60", "2024-02-30 00:00:00",
+         "2024-03-05  01:02:03", " 2024-03-05 01:02:03", "2024/03/05 01:02:03", "12024-03-05 01:02:03", "epoch", "infinity", "05-03-2024 01:02:03",
+         "2024-03-05 01:02:03 BC", "2024-03-05T01:02:03Z", "2024-03-05T01:02", "2024-03-05 01:02+00:00"]
+    ),
+    st.integers(START, START + 86_400_000).map(str),
+    st.integers(START, START + 86_400_000).map(lambda n: f"{n}000"),
+    st.integers(START, START + 86_400_000).map(lambda n: f"0{n}.0"),
+    st.integers(START, START + 86_400_000).map(lambda n: f"{n / 1000}"),
+)  # fmt: skip
+padded = st.builds(
+    lambda left, cell, right: left + cell + right,
+    st.sampled_from(["", " ", "\t"]),
+    numbers,
+    st.sampled_from(["", " ", "\t", "\x00"]),
+)
+cells = st.one_of(numbers, words, times, padded)
+changes = st.lists(st.tuples(st.integers(0, ROWS - 1), st.integers(0, 11), cells), min_size=1, max_size=3)
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A warehouse whose tables are there; made once, since that takes longer than a file."""
+    house = House(tmp_path_factory.mktemp("empty"))
+    house.load()
+    return house.path
+
+
+def landed(house: House) -> tuple[Any, ...]:
+    """Rows of all tables without their file's number, quarantined lines without their reasons."""
+    tables = tuple(
+        sorted(map(repr, house.query(f"select * exclude (file_id) from raw.{table}"))) for table in archive.TABLES
+    )
+    lines = house.query("select line_number, line from ops.rejected_rows order by all")
+    return (
+        *tables,
+        lines,
+        house.query("select status, rows_read, rows_loaded, rows_duplicate, rows_rejected from ops.ingestion_files"),
+    )
+
+
+def by(house: House, *, rows_only: bool) -> tuple[LoadResult, tuple[Any, ...]]:
+    """A load as it is, or by the row reader alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        if rows_only:
+            patch.setattr(load, "_TYPED", ())
+            patch.setattr(load.Prepared, "row_parse_reason", "asked for by the test", raising=False)
+        return house.load(), landed(house)
+
+
+@pytest.mark.parametrize("kind", FILES)
+@given(changed=changes, header=st.booleans(), ends=st.sampled_from(["\n", ""]))
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+def test_both_readers_take_the_same_rows_and_values(
+    empty: Path, kind: str, changed: list[tuple[int, int, str]], header: bool, ends: str
+) -> None:
+    name, title, clean = FILES[kind]
+    rows = [row.split(",") for row in clean]
+    for line, place, cell in changed:
+        rows[line][place % len(rows[line])] = cell
+    lines = [",".join(row) for row in rows]
+    content = text(lines, title if header and title else None)[:-1] + ends
+    found = []
+    for rows_only in (False, True):
+        with tempfile.TemporaryDirectory() as folder:
+            # Many odd cells in one file must not fail it: what is compared is rows.
+            house = House(Path(folder), max_rejected_share=0.5)
+            shutil.copy(empty, house.path)
+            write(house.data / f"{name}.csv", content)
+            result, contents = by(house, rows_only=rows_only)
+            found.append((contents, [failure.message for failure in result.failures]))
+    assert found[0] == found[1]
+
+
+def clean_reason(folder: Path, kind: str, content: str) -> str | None:
+    path = write(folder / f"{FILES[kind][0]}.csv", content)
+    recognised = identify(path.name, path.parent.parts)
+    assert recognised is not None
+    layout, identity = recognised
+    status = path.stat()
+    candidate = Candidate(path, LAYOUTS[layout], identity, status.st_size, status.st_mtime_ns, 2)
+    return prepare(candidate, folder, Limits(2**30, 500)).row_parse_reason
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_a_clean_file_is_left_to_the_typed_reader(tmp_path: Path, kind: str) -> None:
+    _, header, clean = FILES[kind]
+    assert clean_reason(tmp_path, kind, text(clean)) is None
+    if header:
+        assert clean_reason(tmp_path, kind, text(clean, header)) is None
+
+
+@pytest.mark.parametrize("line", [5, 70], ids=["within the first lines", "beyond the first lines"])
+@pytest.mark.parametrize(
+    ("cell", "column"),
+    [("1.7", 8), ("0x10", 8), ("1_000", 8), ("1_0.5", 5), (" 7", 8), ("7.0", 8), ("1e1", 8)],
+    ids=lambda value: str(value),
+)
+def test_a_cell_that_the_engine_would_round_or_guess_is_rejected(
+    house: House, line: int, cell: str, column: int
+) -> None:
+    name, header, clean = FILES["klines"]
+    row = clean[line].split(",")
+    row[column] = cell
+    write(house.data / f"{name}.csv", text([*clean[:line], ",".join(row), *clean[line + 1 :]], header))
+    house.load()
+    kept = house.query("select count(*) from raw.binance_klines")[0][0]
+    quarantined = house.query("select line_number from ops.rejected_rows")
+    # A blank before a number changes nothing that it says.
+    assert (kept, quarantined) == ((ROWS, []) if cell == " 7" else (ROWS - 1, [(line + 2,)]))
+
+
+def columns_of(kind: str) -> tuple[Column, ...]:
+    return LAYOUTS[kind].columns
+
+
+def test_every_kind_of_column_is_compared() -> None:
+    assert {column.kind for kind in FILES for column in columns_of(kind)} == set(Kind)
