@@ -31,23 +31,8 @@ _HOLDER = re.compile(r"(?:held in (?P<program>.+?) )?\(PID (?P<pid>\d+)\)")
 
 # The engine names a database after its file, and `raw.x` would mean either the database or the schema; others are its
 # own, or taken by a command while it reads two files.
-_TAKEN = frozenset(
-    [
-        "raw",
-        "ops",
-        "state",
-        "seeds",
-        "staging",
-        "intermediate",
-        "marts",
-        "main",
-        "temp",
-        "system",
-        "memory",
-        "information_schema",
-        "pg_catalog",
-    ]
-)
+_TAKEN = frozenset(("raw", "ops", "state", "seeds", "staging", "intermediate", "marts"))
+_TAKEN_BY_ENGINE = frozenset(("main", "temp", "system", "memory", "information_schema", "pg_catalog"))
 _TAKEN_BY_COMMANDS = frozenset(("published_before", "published part"))
 # Where an address has them, dbt or the engine cut it off.
 _NOT_IN_PATH = "?#"
@@ -77,7 +62,7 @@ def require_usable(path: Path) -> None:
     """Raises `PathRefused` for a path that the engine, dbt or the ledger would take for something else."""
     if not is_text(path):
         raise PathRefused(f"{printable(path)} is not UTF-8: choose another --warehouse")
-    if path.stem.lower() in _TAKEN | _TAKEN_BY_COMMANDS:
+    if path.stem.lower() in _TAKEN | _TAKEN_BY_ENGINE | _TAKEN_BY_COMMANDS:
         raise PathRefused(
             f"a warehouse cannot be called {path.name}: the engine names a database after its file, and "
             f"{path.stem} means something else there. Choose another --warehouse, such as warehouse.duckdb"
