@@ -158,7 +158,7 @@ def main(arguments: list[str] | None = None) -> None:
         if type(error).__module__.startswith(("duckdb", "_duckdb", "sqlalchemy", "great_expectations")):
             click.echo(f"loaders: the engine gave up, what was committed is whole: {error}", err=True)
         else:
-            traceback.print_exc()
+            click.echo(traceback.format_exc(), err=True)
         status = 1
     if as_json and error_text is not None and not answered:
         click.echo(json.dumps({"error": error_text, "exit_status": status}, indent=2))

@@ -26,7 +26,15 @@ from loaders import warehouse
 from loaders.errors import NotPublishable, PathRefused, PlaceUnwritable, PublishedBusy
 from loaders.paths import is_text, printable
 from loaders.settings import Settings
-from loaders.warehouse import ledger, lock_of, readiness, require_own_lock, scratch_of
+from loaders.warehouse import (
+    ledger,
+    lock_of,
+    readiness,
+    require_lock_file,
+    require_own_lock,
+    require_usable,
+    scratch_of,
+)
 from loaders.warehouse.readiness import State
 from loaders.warehouse.schema import literal, quote
 
@@ -64,6 +72,7 @@ def publish(
         target.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=wait_seconds)
     except Timeout:
+        require_lock_file(_beside(target, ".lock"))
         raise PublishedBusy(target) from None
     except OSError as error:
         raise PlaceUnwritable(target, error) from error
@@ -86,6 +95,7 @@ def require_replaceable(path: Path, target: Path) -> Path:
     Raises `PathRefused` if it is the warehouse at `path` or a file beside it, or holds anything but a publication, and
     `PlaceUnwritable` if it cannot be looked at.
     """
+    require_usable(path)
     if not is_text(target):
         raise PathRefused(f"{printable(target)} is not UTF-8: choose another --to")
     try:

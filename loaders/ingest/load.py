@@ -285,19 +285,22 @@ class _Run:
                 except TypedReadMismatch:
                     break
             self._retried(lambda: self._transaction(one, started, Strategy.ROW_BY_ROW))
-        except FileRejected as refusal:
-            self._fail(step.candidate, refusal, file, started)
-        except (duckdb.IOException, OSError):
+        except (FileRejected, duckdb.Error, OSError) as error:
+            # What became of the file says more than what the engine made of it.
             try:
                 file.require_unchanged()
-            except FileRejected as refusal:
-                self._fail(step.candidate, refusal, file, started)
+            except FileRejected as changed:
+                self._fail(step.candidate, changed, file, started)
                 return
-            # A full disk, or one that fails: no other file will fare better.
-            raise
-        except duckdb.Error as error:
-            first = str(error).strip().splitlines()[0]
-            self._fail(step.candidate, FileRejected(f"cannot be parsed ({first}): download it again"), file, started)
+            if isinstance(error, FileRejected):
+                self._fail(step.candidate, error, file, started)
+            elif isinstance(error, duckdb.IOException | OSError):
+                # A full disk, or one that fails: no other file will fare better.
+                raise
+            else:
+                first = str(error).strip().splitlines()[0]
+                refusal = FileRejected(f"cannot be parsed ({first}): download it again")
+                self._fail(step.candidate, refusal, file, started)
 
     def _transaction(self, batch: Sequence[tuple[FilePlan, Prepared]], started: datetime, strategy: Strategy) -> None:
         """Takes out what the files had brought, puts in what they bring now, writes the ledger. All or nothing."""

@@ -112,6 +112,7 @@ def write_lock(path: Path, *, wait_seconds: float = 0) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=wait_seconds, poll_interval=0.1)
     except Timeout:
+        require_lock_file(lock_of(path))
         raise WarehouseBusy(path, holder_of(path) or "another loader") from None
     except OSError as error:
         raise PlaceUnwritable(path, error) from error
@@ -144,6 +145,12 @@ def reader(path: Path, *, wait_seconds: float = 0) -> Iterator[duckdb.DuckDBPyCo
         yield connection
     finally:
         connection.close()
+
+
+def require_lock_file(lock: Path) -> None:
+    """Raises `PlaceUnwritable` if a lock was waited for where no file can be made."""
+    if not lock.exists():
+        raise PlaceUnwritable(lock, OSError("no file can be made there"))
 
 
 def require_own_lock(lock: Path) -> None:
