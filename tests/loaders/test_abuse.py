@@ -106,14 +106,14 @@ def test_status_shows_a_path_with_brackets_whole() -> None:
 
 def during(patch: pytest.MonkeyPatch, what: Callable[[Prepared], None]) -> None:
     """Does something between the hash of a file and its landing."""
-    prepare = loading.prepare
+    from loaders.files.inspection import prepare
 
     def and_then(*given: Any) -> Prepared:
         prepared = prepare(*given)
         what(prepared)
         return prepared
 
-    patch.setattr(loading, "prepare", and_then)
+    patch.setattr("loaders.ingest.load.prepare", and_then)
 
 
 @pytest.mark.parametrize("bad_row", [False, True], ids=["typed", "row by row"])
