@@ -153,12 +153,8 @@ class Abuse:
 
     def two_writers(self) -> None:
         """Two commands that write begin at once."""
-        one, other = (
-            self.start(
-                *self.dice.choice(([*LOADERS, "load"], [DBT, "seed", "--quiet"], [*LOADERS, "load", "--wait", "9"]))
-            )
-            for _ in range(2)
-        )
+        writers = ([*LOADERS, "load"], [DBT, "seed", "--quiet"], [*LOADERS, "load", "--wait", "9"])
+        one, other = (self.start(*self.dice.choice(writers)) for _ in range(2))
         self.finish(one, "one of two writers")
         self.finish(other, "the other of two writers")
 

@@ -285,7 +285,8 @@ def test_publish_replaces_nothing_but_its_own_files(passed: Warehouse, tmp_path:
     beside = [passed.path.with_name(passed.path.name + ending) for ending in (".lock", ".wal", ".tmp")]
     targets = [
         passed.path, passed.folder / "." / passed.path.name, passed.folder / "x" / ".." / passed.path.name, link, hard,
-        *beside, beside[-1] / "x", passed.path.parent, passed.path / "below", mine, other, tmp_path / "poetry", tmp_path / "thesis",
+        *beside, beside[-1] / "x", passed.path.parent, passed.path / "below", mine, other,
+        tmp_path / "poetry", tmp_path / "thesis",
     ]  # fmt: skip
     for target in targets:
         with pytest.raises((PathRefused, PlaceUnwritable)):
