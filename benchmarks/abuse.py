@@ -25,8 +25,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from tests.marts.conftest import Warehouse  # noqa: E402
+
 from tests.marts import archive  # noqa: E402
-from tests.marts.conftest import Warehouse, another  # noqa: E402
 
 SYMBOLS = ("AAAUSDT", "BBBUSDT", "CCCUSDT")
 DAYS = ("2024-02-28", "2024-02-29", "2024-03-01")
@@ -55,10 +56,9 @@ class Abuse:
                 shutil.copytree(ROOT / part, place)
             else:
                 shutil.copy(ROOT / part, place)
-        self.warehouse = another(folder / "abused")
+        self.warehouse = Warehouse(folder / "abused")
         self.warehouse.project = project
         self.warehouse.environment = {"LOADERS_PROJECT_DIR": str(project)}
-        self.warehouse.data.mkdir()
 
     def files(self) -> list[Path]:
         """Files that lie there now."""
@@ -224,7 +224,7 @@ class Abuse:
 
     def calm(self, folder: Path) -> Warehouse:
         """A fresh warehouse of the same files."""
-        fresh = another(folder)
+        fresh = Warehouse(folder)
         fresh.project = self.warehouse.project
         fresh.environment = {**self.warehouse.environment, "LOADERS_DATA_DIR": str(self.warehouse.data)}
         self.load_calmly(fresh)

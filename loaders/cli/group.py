@@ -9,8 +9,8 @@ import itertools
 import json
 import os
 import sys
-from dataclasses import replace
 import traceback
+from dataclasses import replace
 from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path

@@ -16,29 +16,71 @@ from typing import Any
 
 import duckdb
 import pytest
+from click.testing import CliRunner
 
 from loaders import warehouse
+from loaders.cli import group
 from loaders.delivery import publish
 from loaders.errors import FolderNotOurs, PathRefused, PlaceUnwritable
 from loaders.files import discovery
 from loaders.files.inspection import Prepared
 from loaders.ingest import load as loading
+from loaders.ingest.load import LoadResult, Request
+from loaders.progress import Lines
 from loaders.queries import coverage
 from loaders.runs import notify
+from loaders.selection import Selection
 from loaders.validation import data_docs, runner
 from loaders.warehouse import ledger, readiness
-from tests.conftest import change, settings_of
-from tests.loaders import archive
-from tests.loaders.archive import House, text, write
-from tests.loaders.test_cli import run
-from tests.marts.conftest import Warehouse
+from tests.support import archive
+from tests.support.archive import text, write
+from tests.support.warehouse import Warehouse
 
 DAY = "2024-03-05"
 NAME = f"BTCUSDT-5m-{DAY}.csv"
 
 
+class House(Warehouse):
+    """A warehouse whose loads may end with any status: what they say is what is looked at."""
+
+    def load(self, *folders: Path, expect: int | None = None, **request: Any) -> LoadResult:
+        """Lands the data folder, or those given, in this process."""
+        wanted = Request(folders or (self.data,), Selection(), **{"retries": 0, **request})
+        with warehouse.writer(self.settings, self.path, readable=wanted.folders) as opened:
+            return loading.load(opened, self.settings, wanted, Lines())
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    """An empty warehouse and an empty data folder."""
+    return House(tmp_path)
+
+
 def candles(price: int = 100, day: str = DAY) -> str:
-    return text(archive.klines(day, price=price))
+    return text(archive.kline_rows(day, price=price))
+
+
+def run(house: House, *arguments: str) -> tuple[int, str, str]:
+    """Exit status, stdout and stderr of a command, in this process."""
+    runner = CliRunner()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "exit", _Exit.leave)
+        with runner.isolation() as (out, err, _):
+            try:
+                group.main(["--warehouse", str(house.path), *arguments])
+                status = 0
+            except _Exit as ended:
+                status = ended.status
+            return status, out.getvalue().decode(), err.getvalue().decode()
+
+
+class _Exit(Exception):
+    def __init__(self, status: int) -> None:
+        self.status = status
+
+    @staticmethod
+    def leave(status: Any = 0) -> None:
+        raise _Exit(int(status or 0))
 
 
 def prices(house: House) -> list[tuple[Any, ...]]:
@@ -72,9 +114,9 @@ def test_a_folder_with_wildcards_in_its_name_is_only_itself(house: House, odd: s
 def test_a_folder_that_looks_like_a_partition_is_a_folder(house: House, folder: str) -> None:
     for day in (5, 6):
         name = f"BTCUSDT-metrics-2024-03-0{day}.csv"
-        write(house.data / folder / name, text(archive.metrics(f"2024-03-0{day}"), archive.METRICS))
+        write(house.data / folder / name, text(archive.metrics_rows(f"2024-03-0{day}"), archive.METRICS))
     # One of them row by row.
-    rows = archive.metrics("2024-03-07")
+    rows = archive.metrics_rows("2024-03-07")
     rows[100] = rows[100].replace("100.5", "x")
     write(house.data / folder / "BTCUSDT-metrics-2024-03-07.csv", text(rows))
     report = house.load()
@@ -87,7 +129,7 @@ def test_a_folder_that_looks_like_a_partition_is_a_folder(house: House, folder: 
 def test_a_warehouse_in_a_folder_with_wildcards_works(tmp_path: Path) -> None:
     odd = House(tmp_path / "w[b]*x=5")
     (tmp_path / "wb").mkdir()
-    rows = archive.klines(DAY)
+    rows = archive.kline_rows(DAY)
     rows[100] = rows[100].replace(",7,", ",1.7,")
     write(odd.data / NAME, text(rows))
     report = odd.load()
@@ -290,7 +332,7 @@ def test_publish_replaces_nothing_but_its_own_files(passed: Warehouse, tmp_path:
     ]  # fmt: skip
     for target in targets:
         with pytest.raises((PathRefused, PlaceUnwritable)):
-            publish.publish(settings_of(passed), passed.path, target)
+            publish.publish(passed.settings, passed.path, target)
     assert passed.path.read_bytes() == before
     assert mine.read_text() == "mine"
     assert (tmp_path / "poetry.lock").read_text() == "pinned"
@@ -299,11 +341,11 @@ def test_publish_replaces_nothing_but_its_own_files(passed: Warehouse, tmp_path:
     part = passed.folder / "m.duckdb.part"
     shutil.copy(passed.path, part)
     with pytest.raises(PathRefused):
-        publish.publish(settings_of(passed), part, passed.folder / "m.duckdb")
+        publish.publish(passed.settings, part, passed.folder / "m.duckdb")
     assert part.exists()
     ours = tmp_path / "marts.duckdb"
     for _ in range(2):
-        assert publish.publish(settings_of(passed), passed.path, ours).path == ours
+        assert publish.publish(passed.settings, passed.path, ours).path == ours
     status, out, _ = run_on(passed, "--json", "publish", "--to", str(passed.path))
     assert (status, json.loads(out)["exit_status"]) == (2, 2)
 
@@ -453,7 +495,7 @@ def test_a_webhook_is_one_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_clock_that_went_back_is_named(passed: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
-    change(passed, "update state.builds set started_at = started_at + interval 1 day")
+    passed.change("update state.builds set started_at = started_at + interval 1 day")
     with warehouse.reader(passed.path) as connection:
         trouble = readiness.state_of(lambda sql: connection.execute(sql).fetchall()).build_trouble
     assert trouble is not None
