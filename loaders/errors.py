@@ -5,6 +5,8 @@ Exit statuses: 1 something the user must look at, 2 wrong usage, 75 busy, try la
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class LoadersError(Exception):
     """Base of all errors that end a command with a message instead of a traceback."""
@@ -92,10 +94,11 @@ class JobUnknown(WrongUsage):
 
 
 class NothingToForget(LoadersError):
-    """`forget` matched no landed file."""
+    """`forget` matched no landed file; `unknown` are the files and symbols that it was given and nobody landed."""
 
-    def __init__(self) -> None:
-        super().__init__("no landed file matches: `loaders status` shows what is there")
+    def __init__(self, unknown: Sequence[str] = ()) -> None:
+        which = f" {', '.join(unknown)}" if unknown else ""
+        super().__init__(f"no landed file matches{which}: `loaders status` shows what is there")
 
 
 class DemoFailed(LoadersError):
@@ -118,7 +121,7 @@ class FolderNotOurs(LoadersError):
 
     def __init__(self, folder: object) -> None:
         super().__init__(
-            f"{folder} holds files that are no Data Docs of ours, and would be emptied: "
+            f"{folder} holds something that is no Data Docs of ours, and would be emptied: "
             "name another with LOADERS_DATA_DOCS"
         )
 
@@ -137,6 +140,17 @@ class PublishedBusy(LoadersError):
 
     def __init__(self, path: object) -> None:
         super().__init__(f"{path} is being published by another process: try later")
+
+
+class PathRefused(WrongUsage):
+    """A path under which a file of ours cannot be, or where it would destroy another one."""
+
+
+class PlaceUnwritable(LoadersError):
+    """A folder or file in which something must be written, and cannot."""
+
+    def __init__(self, path: object, error: OSError) -> None:
+        super().__init__(f"{path} cannot be written ({error.strerror or error}): check its folder and permissions")
 
 
 class NotNotified(LoadersError):

@@ -11,6 +11,9 @@ import click
 
 from loaders.settings import Settings
 
+#: Not empty once a command has printed its result: what goes wrong after that makes no second document.
+answered: list[bool] = []
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
@@ -30,4 +33,5 @@ class Context:
 
     def answer(self, result: dict[str, Any], text: str) -> None:
         """Prints a result, as text or as one JSON document."""
+        answered.append(True)
         click.echo(json.dumps(result, default=str, indent=2) if self.as_json else text)

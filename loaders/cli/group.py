@@ -5,17 +5,23 @@ A command's module is imported when the command is called, so that each pays onl
 
 from __future__ import annotations
 
+import itertools
+import json
+import os
 import sys
+import traceback
 from dataclasses import replace
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
-from loaders.cli.context import Context
+from loaders.cli.context import Context, answered
 from loaders.errors import LoadersError
+from loaders.paths import printable
 from loaders.settings import Settings
 from loaders.signals import Interrupted, raise_on_signal
 
@@ -95,28 +101,64 @@ def cli() -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Entry point: errors with a name become one line and their exit status."""
+    """Entry point: errors with a name become one line and their exit status, with `--json` one document as well."""
+    for stream in (sys.stdout, sys.stderr):
+        # Names of files need not be text, and a terminal need not know every character.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    as_json = _wants_json(sys.argv[1:] if arguments is None else arguments)
+    answered.clear()
+    error_text = None
     try:
         with raise_on_signal():
             status = cli.main(arguments, standalone_mode=False)
     except Interrupted as ended:
-        click.echo("interrupted", err=True)
+        error_text = "interrupted"
+        click.echo(error_text, err=True)
         status = 128 + ended.number
     except click.exceptions.Exit as ended:
         status = ended.exit_code
     except click.ClickException as error:
+        error_text = error.format_message()
         error.show()
         status = error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
+        error_text = "interrupted"
+        click.echo(error_text, err=True)
         status = 130
     except LoadersError as error:
+        error_text = str(error)
         click.echo(f"loaders: {error}", err=True)
         status = error.exit_status
-    except Exception as error:
-        # The engine is imported by the commands that need it.
-        if not type(error).__module__.startswith(("duckdb", "_duckdb")):
-            raise
-        click.echo(f"loaders: the engine gave up, what was committed is whole: {error}", err=True)
+    except BrokenPipeError:
+        # Whoever read the output has left; the interpreter must not complain of that at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
+    except OSError as error:
+        error_text = _of_the_system(error)
+        click.echo(f"loaders: {error_text}", err=True)
+        status = 1
+    except Exception as error:
+        error_text = f"{type(error).__name__}: {error}"
+        # The engine, and what stands between it and the expectations, are imported by the commands that need them.
+        if type(error).__module__.startswith(("duckdb", "_duckdb", "sqlalchemy", "great_expectations")):
+            click.echo(f"loaders: the engine gave up, what was committed is whole: {error}", err=True)
+        else:
+            click.echo(traceback.format_exc(), err=True)
+        status = 1
+    if as_json and error_text is not None and not answered:
+        click.echo(json.dumps({"error": error_text, "exit_status": status}, indent=2))
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _wants_json(arguments: list[str]) -> bool:
+    """Whether `--json` was given, known before the arguments are parsed: they may be what is wrong."""
+    options = itertools.takewhile(lambda argument: argument != "--", arguments)
+    return "--json" in options or os.environ.get("LOADERS_JSON", "").lower() in ("1", "true", "t", "yes", "y", "on")
+
+
+def _of_the_system(error: OSError) -> str:
+    where = f"{printable(error.filename)}: " if isinstance(error.filename, str) else ""
+    return (
+        f"{where}{error.strerror or error}. Check the disk, the folder and its permissions; what was committed is whole"
+    )

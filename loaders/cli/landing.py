@@ -93,7 +93,7 @@ def _show_plan(context: Context, request: Request, wait_seconds: float) -> int:
     opened = warehouse.reader(context.warehouse, wait_seconds=wait_seconds) if exists else nullcontext(None)
     with opened as connection:
         found, steps = loading.survey(connection, request)
-    steps = list(loading.settle(steps))
+    steps = list(loading.settle(steps, found))
     work = to_do(steps)
     result = {
         "dry_run": True,
@@ -156,12 +156,14 @@ def forget(
         "forgotten": [file.path for file in gone.files],
         "rows": gone.rows,
         "left_because_partly_outside": [file.path for file in gone.partly],
+        "not_found": list(gone.unknown),
     }
     verb = "would be forgotten" if dry_run else f"forgotten ({gone.rows:,} rows)"
     lines = [*(file.path for file in gone.files), f"{len(gone.files)} files {verb}"]
     lines += [f"left, only partly within the days: {file.path}" for file in gone.partly]
+    lines += [f"not found among the landed files: {name}" for name in gone.unknown]
     context.answer(result, "\n".join(lines))
-    return 0
+    return 1 if gone.unknown else 0
 
 
 @click.command()

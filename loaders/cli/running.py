@@ -10,6 +10,7 @@ import click
 from loaders.cli.context import Context
 from loaders.cli.options import folders_option, market_option, published_option, selecting, wait_option
 from loaders.datasets import Market
+from loaders.delivery.publish import require_replaceable
 from loaders.errors import LoadersError, NotNotified, WrongUsage
 from loaders.ingest.load import Request
 from loaders.progress import reporter
@@ -97,6 +98,8 @@ def run(
     )
     if not request.folders:
         raise WrongUsage("no data folder: name one with --data-dir, or set LOADERS_DATA_DIR")
+    # Not after hours of loading.
+    require_replaceable(context.warehouse, context.published(target))
     done = pipeline.run(
         settings,
         context.warehouse,

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,9 +26,18 @@ import duckdb
 from filelock import FileLock, Timeout
 
 from loaders import warehouse
-from loaders.errors import NotPublishable, PublishedBusy
+from loaders.errors import NotPublishable, PathRefused, PlaceUnwritable, PublishedBusy
+from loaders.paths import is_text, printable
 from loaders.settings import Settings
-from loaders.warehouse import ledger, readiness
+from loaders.warehouse import (
+    ledger,
+    lock_of,
+    readiness,
+    require_lock_file,
+    require_own_lock,
+    require_usable,
+    scratch_of,
+)
 from loaders.warehouse.readiness import State
 from loaders.warehouse.schema import literal, quote
 
@@ -75,13 +85,19 @@ def publish(
     last build, its tests or the last validation did not pass, or saw another state than the warehouse has;
     `PublishedBusy`, `WarehouseMissing`, `WarehouseBusy`.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
+    target = require_replaceable(path, target)
     lock = FileLock(_beside(target, ".lock"))
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=wait_seconds)
     except Timeout:
+        require_lock_file(_beside(target, ".lock"))
         raise PublishedBusy(target) from None
+    except OSError as error:
+        raise PlaceUnwritable(target, error) from error
     try:
+        # Another one may have put something there meanwhile.
+        require_replaceable(path, target)
         # Opens once for its errors: they name who has the warehouse and what to do.
         with warehouse.reader(path, wait_seconds=wait_seconds) as connection:
             row = connection.execute("select current_database()").fetchone()
@@ -92,14 +108,73 @@ def publish(
         lock.release()
 
 
+def require_replaceable(path: Path, target: Path) -> Path:
+    """The file that a publication may replace: one of ours, or none yet; links are followed.
+
+    Raises `PathRefused` if it is the warehouse at `path` or a file beside it, or holds anything but a publication, and
+    `PlaceUnwritable` if it cannot be looked at.
+    """
+    require_usable(path)
+    if not is_text(target):
+        raise PathRefused(f"{printable(target)} is not UTF-8: choose another --to")
+    try:
+        real, home = target.resolve(), path.resolve()
+        ours = {real, *(_beside(real, ending) for ending in (".lock", ".wal", ".part", ".part.wal", ".part.tmp"))}
+        theirs = {home, scratch_of(home), lock_of(home), _beside(home, ".wal")}
+        inside = any(real.is_relative_to(place) for place in theirs) or home.is_relative_to(real)
+        same = real.exists() and any(place.exists() and real.samefile(place) for place in theirs)
+        if ours & theirs or inside or same:
+            raise PathRefused(f"{target} is the warehouse or belongs to it: publish to another file (--to)")
+        require_own_lock(_beside(real, ".lock"))
+        part = _beside(real, ".part")
+        if part.exists() and not _is_database(part):
+            raise PathRefused(
+                f"{part} is in the way and no part of a publication: take it away, or choose another --to"
+            )
+        if real.exists() and not _is_publication(real):
+            raise PathRefused(
+                f"{target} exists and is no file that `loaders publish` wrote: take it away, or choose another --to"
+            )
+    except (OSError, RuntimeError) as error:
+        # A loop of links is a RuntimeError in older Pythons.
+        raise PlaceUnwritable(target, error if isinstance(error, OSError) else OSError(str(error))) from error
+    return real
+
+
+def _is_database(file: Path) -> bool:
+    """Whether the file is empty or begins like a database of the engine."""
+    if not file.is_file():
+        return False
+    with file.open("rb") as content:
+        head = content.read(12)
+    return not head or head[8:] == b"DUCK"
+
+
+def _is_publication(file: Path) -> bool:
+    """Whether the file carries the manifest that `_write_manifest` writes."""
+    if not file.is_file() or not _is_database(file):
+        return False
+    try:
+        with duckdb.connect(file, read_only=True) as connection:
+            found = connection.execute(
+                "select list(column_name order by column_index) from duckdb_columns()"
+                " where database_name = current_database() and schema_name = 'main' and table_name = 'published'"
+            ).fetchone()
+    except duckdb.Error:
+        return False
+    return found is not None and list(found[0] or [])[:4] == ["published_at", "job_id", "build_id", "change_id"]
+
+
 def _publish(settings: Settings, path: Path, name: str, target: Path, job_id: str | None) -> Publication:
     part = _beside(target, ".part")
+    spill = _beside(part, ".tmp")
     for leftover in (part, _beside(part, ".wal")):
         leftover.unlink(missing_ok=True)
+    shutil.rmtree(spill, ignore_errors=True)
     try:
         config: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": settings.memory_limit,
-            "temp_directory": str(_beside(part, ".tmp")),
+            "temp_directory": str(spill),
         }
         with duckdb.connect(config=config) as connection:
             # Views name their database, so it must have its own name here. No writer can come in while it is attached.
@@ -123,7 +198,7 @@ def _publish(settings: Settings, path: Path, name: str, target: Path, job_id: st
             rows = marts | companions
             # Views that name no database can only be made from within.
             connection.execute(f"use {quote(_PART)}.main")
-            if target.name.partition(".")[0] != "marts":
+            if target.name.lstrip(".").partition(".")[0].lower() != "marts":
                 _add_schema(connection, marts)
             connection.execute(f"checkpoint {quote(_PART)}")
             connection.execute("use memory")
@@ -135,9 +210,12 @@ def _publish(settings: Settings, path: Path, name: str, target: Path, job_id: st
         _beside(target, ".wal").unlink(missing_ok=True)
         part.replace(target)
         _sync(target.parent)
+    except OSError as error:
+        raise PlaceUnwritable(target, error) from error
     finally:
         for leftover in (part, _beside(part, ".wal")):
             leftover.unlink(missing_ok=True)
+        shutil.rmtree(spill, ignore_errors=True)
     return Publication(target, published_at, job_id, state.change_id, rows, size)
 
 

@@ -6,10 +6,14 @@ way.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
+import lzma
 import os
 import re
+import shutil
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -25,12 +29,45 @@ CHUNK = 1 << 20
 _CHECKSUM_BYTES = 1 << 12
 
 
+# What the libraries raise on damaged bytes; the last four come from headers that make no sense.
+_DAMAGED = (
+    zipfile.BadZipFile,
+    gzip.BadGzipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    LookupError,
+    OverflowError,
+    struct.error,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What an archive may inflate to, in bytes and as a multiple of its size."""
 
     max_bytes: int
     max_ratio: int
+
+
+#: What names of files end with, in any case. Of several files of one identity the archive's own form counts first.
+EXTENSIONS = (".zip", ".csv.gz", ".csv")
+
+
+def extension_of(name: str) -> str | None:
+    """Which of `EXTENSIONS` a name ends with, None for other names."""
+    return next((extension for extension in EXTENSIONS if name.lower().endswith(extension)), None)
+
+
+def copy(path: Path, scratch: Path) -> Path:
+    """A copy under a name of ours."""
+    handle, name = tempfile.mkstemp(suffix=".csv", dir=scratch)
+    os.close(handle)
+    shutil.copyfile(path, name)
+    return Path(name)
 
 
 def file_hash(path: Path) -> str:
@@ -47,6 +84,11 @@ def compare_checksum(path: Path, sha256: str) -> None:
             told = file.read(_CHECKSUM_BYTES).decode("ascii", "replace").split()
     except (FileNotFoundError, IsADirectoryError):
         return
+    except OSError as error:
+        # A name that is too long with the ending behind it cannot have one.
+        if error.errno == errno.ENAMETOOLONG:
+            return
+        raise
     if not told or re.fullmatch(r"[0-9a-fA-F]{64}", told[0]) is None:
         raise FileRejected(f"{beside.name} beside it holds no sha256: download both again, or take that one away")
     if told[0].lower() != sha256:
@@ -85,13 +127,13 @@ def archive_errors() -> Iterator[None]:
     """What zip and gzip say about a damaged archive, as `FileRejected`."""
     try:
         yield
-    except (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except _DAMAGED as error:
         raise FileRejected(f"the archive is damaged or cut off ({error}): download it again") from error
 
 
 @contextmanager
 def open_member(path: Path) -> Iterator[BinaryIO]:
-    if path.name.endswith(".gz"):
+    if extension_of(path.name) == ".csv.gz":
         with gzip.open(path) as stream:
             yield stream  # type: ignore[misc]
         return
@@ -103,7 +145,7 @@ def open_member(path: Path) -> Iterator[BinaryIO]:
         name = PurePosixPath(member.filename.replace("\\", "/"))
         if name.is_absolute() or ".." in name.parts:
             raise FileRejected(f"the archive's file climbs out of its folder ({member.filename!r}): do not trust it")
-        if name.name != path.name.removesuffix(".zip") + ".csv":
+        if name.name.lower() != path.name[: -len(".zip")].lower() + ".csv":
             raise FileRejected(f"the archive holds {name.name!r}, not what its name says: download it again")
         if member.flag_bits & 0x1:
             raise FileRejected("the archive is encrypted: unpack it and load the file")

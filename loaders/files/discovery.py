@@ -6,17 +6,20 @@ Nothing is opened here; a file costs one `stat`.
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from loaders.datasets import LAYOUTS, FileLayout, Identity, Market, NameRefused, identify
+from loaders.files.archives import EXTENSIONS, extension_of
+from loaders.paths import is_text, printable
 from loaders.selection import Selection
 
-_EXTENSIONS = (".csv", ".zip", ".csv.gz")
-# Of several files of one identity the archive's own form counts first.
-_RANK = {".zip": 0, ".csv.gz": 1, ".csv": 2}
+# Something of that name holds prices, in a form that is not read: another compression, a download that broke off.
+_DATED = re.compile(r"[-_](?:[A-Za-z]+|\d+[a-z]+)[-_]\d{4}-\d\d")
+_PACKED = (".gz", ".bz2", ".xz", ".zst", ".7z", ".rar", ".tar", ".tgz", ".parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,9 @@ def discover(folders: Sequence[Path], market: Market = "um", selection: Selectio
     selection = selection or Selection()
     found = Found()
     roots = [folder.resolve() for folder in folders]
+    for folder in [root for root in roots if not is_text(root)]:
+        found.refused.append(_not_text(folder))
+        roots.remove(folder)
     best: dict[Identity, tuple[tuple[int, int, str], Candidate]] = {}
     walked: set[tuple[int, int]] = set()
     for number, root in enumerate(roots):
@@ -91,29 +97,61 @@ def _walk(
     folder: Path, roots: Sequence[Path], walked: set[tuple[int, int]], found: Found
 ) -> Iterator[os.DirEntry[str]]:
     """Entries that are files. Follows links to folders once (loops end), links out of the data folders never."""
-    try:
-        here = folder.stat()
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError as error:
-        found.refused.append(Refused(folder, f"the folder cannot be read ({error.strerror}): check its permissions"))
-        return
-    if (here.st_dev, here.st_ino) in walked:
-        return
-    walked.add((here.st_dev, here.st_ino))
-    for entry in entries:
-        if entry.name.startswith("."):
+    # Not by recursion: people's folders may be nested deeper than Python's calls can be.
+    waiting: list[Path | os.DirEntry[str]] = [folder]
+    while waiting:
+        entry = waiting.pop()
+        if isinstance(entry, os.DirEntry):
+            try:
+                inner = _folder_of(entry, roots, found)
+            except OSError as error:
+                found.refused.append(Refused(Path(entry.path), _unreadable(error)))
+                continue
+            if inner is None:
+                continue
+            if inner is entry:
+                yield entry
+                continue
+            entry = Path(entry.path)
+        try:
+            here = entry.stat()
+            if (here.st_dev, here.st_ino) in walked:
+                continue
+            walked.add((here.st_dev, here.st_ino))
+            with os.scandir(entry) as listed:
+                entries = sorted(listed, key=lambda one: one.name, reverse=True)
+        except OSError as error:
+            found.refused.append(Refused(entry, _unreadable(error, "the folder")))
             continue
-        if entry.is_symlink() and not _inside(Path(entry.path), roots):
-            found.refused.append(
-                Refused(Path(entry.path), "the link leads out of the data folders: name its target with --data-dir")
-            )
-        elif entry.is_dir():
-            if entry.name.endswith(_EXTENSIONS):
-                found.refused.append(Refused(Path(entry.path), "is a folder, not a file: rename it, or take it away"))
-            else:
-                yield from _walk(Path(entry.path), roots, walked, found)
-        else:
-            yield entry
+        waiting += [one for one in entries if not one.name.startswith(".")]
+
+
+def _folder_of(entry: os.DirEntry[str], roots: Sequence[Path], found: Found) -> os.DirEntry[str] | Path | None:
+    """The folder to walk, the entry itself if it is a file, None if it was refused or is of no interest."""
+    path = Path(entry.path)
+    if not is_text(entry.name):
+        if entry.is_dir() or extension_of(entry.name):
+            found.refused.append(_not_text(path))
+        return None
+    if entry.is_symlink() and not _inside(path, roots):
+        found.refused.append(Refused(path, "the link leads out of the data folders: name its target with --data-dir"))
+        return None
+    if not entry.is_dir():
+        return entry
+    if extension_of(entry.name):
+        found.refused.append(Refused(path, "is a folder, not a file: rename it, or take it away"))
+        return None
+    return path
+
+
+def _not_text(path: Path) -> Refused:
+    return Refused(Path(printable(path)), "its name is not UTF-8, so it cannot be written down: rename it")
+
+
+def _unreadable(error: OSError, what: str = "the file") -> str:
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return f"{what} has gone since the folder was listed: load again"
+    return f"{what} cannot be read ({error.strerror}): check its permissions"
 
 
 def _inside(path: Path, roots: Sequence[Path]) -> bool:
@@ -125,11 +163,15 @@ def _inside(path: Path, roots: Sequence[Path]) -> bool:
 
 
 def _look(entry: os.DirEntry[str], market: Market, selection: Selection, found: Found) -> Candidate | None:
-    if not entry.name.endswith(_EXTENSIONS):
-        return None
     path = Path(entry.path)
+    extension = extension_of(entry.name)
+    if extension is None:
+        name = entry.name.lower()
+        if name.endswith(_PACKED) or (_DATED.search(entry.name) and not name.endswith(".checksum")):
+            found.unrecognised.append(path)
+        return None
     try:
-        recognised = identify(entry.name, path.parent.parts, market)
+        recognised = identify(entry.name[: -len(extension)] + extension, path.parent.parts, market)
     except NameRefused as refusal:
         found.refused.append(Refused(path, str(refusal)))
         return None
@@ -139,9 +181,13 @@ def _look(entry: os.DirEntry[str], market: Market, selection: Selection, found: 
     layout, identity = recognised
     if not selection.takes(identity):
         return None
-    status = entry.stat()
+    try:
+        status = entry.stat()
+    except OSError as error:
+        found.refused.append(Refused(path, _unreadable(error)))
+        return None
     if not stat.S_ISREG(status.st_mode):
         found.refused.append(Refused(path, "is no regular file: take it away"))
         return None
-    rank = _RANK[".csv.gz" if entry.name.endswith(".csv.gz") else path.suffix]
+    rank = EXTENSIONS.index(extension)
     return Candidate(path, LAYOUTS[layout], identity, status.st_size, status.st_mtime_ns, rank)

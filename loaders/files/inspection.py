@@ -10,17 +10,44 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from loaders.datasets import Column, FileLayout, Kind, Unit
 from loaders.errors import FileChanged, FileRejected
-from loaders.files.archives import CHUNK, Limits, archive_errors, compare_checksum, file_hash, inflate, open_member
+from loaders.files.archives import (
+    CHUNK,
+    Limits,
+    archive_errors,
+    compare_checksum,
+    copy,
+    extension_of,
+    file_hash,
+    inflate,
+    open_member,
+)
 from loaders.files.discovery import Candidate
+from loaders.paths import can_be_a_pattern
 
 _HEAD = 1 << 16
 _TAIL = 1 << 12
 _HEAD_LINES = 50
+
+_DIGITS = b"0123456789"
+# Two writes this close together may leave the same times on a file.
+_CLOCK_TICK_NS = 20_000_000
+
+# What a clean cell looks like once its digits are taken out. The engine reads more than that as a number or a time
+# (1_000, 0x10, 1.7 for an integer, 2024-3-5), and it does not say so.
+_CELL_WITHOUT_DIGITS = {
+    Kind.INTEGER: rb"-?",
+    Kind.DECIMAL: rb"-?\.?",
+    Kind.BOOLEAN: rb"(?i:true|false)",
+    Kind.TEXT: rb"[!#-+\--/:-~]*",
+    Kind.EPOCH: rb"",
+    Kind.TIMESTAMP_TEXT: rb"-- ::\.?",
+}
 
 _CELL = {
     Kind.INTEGER: r"-?\d{1,18}",
@@ -30,6 +57,22 @@ _CELL = {
     Kind.EPOCH: r"\d{9,16}",
     Kind.TIMESTAMP_TEXT: r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})?",
 }
+
+
+#: What changes whenever a file does: its number, size, and the times of the last change of content and of anything.
+Fingerprint = tuple[int, int, int, int]
+
+
+def fingerprint_of(status: os.stat_result) -> Fingerprint:
+    """The fingerprint of a file, without reading it."""
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def gone_or_unreadable(error: OSError) -> FileRejected:
+    """What a file that was listed, and cannot be read now, is refused with."""
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return FileRejected("the file has gone since the folder was listed: load again")
+    return FileRejected(f"cannot be read ({error.strerror or error}): check the disk and its permissions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +87,24 @@ class Prepared:
     sha256: str
     size_bytes: int
     modified_ns: int
+    fingerprint: Fingerprint
     text: Path
+    text_bytes: int
     header: bool
     columns: tuple[Column, ...]
     unit: Unit
     rows: int
     row_parse_reason: str | None
     cut: bool
+
+    def require_unchanged(self) -> None:
+        """Raises `FileRejected` if the file is no longer the one that was hashed, or is gone."""
+        try:
+            now = fingerprint_of(self.candidate.path.stat())
+        except OSError as error:
+            raise gone_or_unreadable(error) from None
+        if now != self.fingerprint:
+            raise FileChanged
 
     def discard(self) -> None:
         """Removes the inflated copy, if there is one."""
@@ -69,28 +123,62 @@ class _Scan:
     newlines: int = 0
     nul: bool = False
     returns: bool = False
-    exponent: bool = False
+    irregular: bool = False
     long_decimal: bool = False
     _long: re.Pattern[bytes] = field(init=False)
+    _lines: re.Pattern[bytes] = field(init=False)
+    _open_line: bytes = b"\n"
 
     def __post_init__(self) -> None:
         scale = min((column.scale for column in self.layout.columns if column.kind is Kind.DECIMAL), default=8)
         self._long = re.compile(rb"\.\d{%d}" % (scale + 1))
+        self._lines = _lines_without_digits(self.layout)
 
     def take(self, chunk: bytes) -> None:
         # A number may lie across two chunks: the end of the one before is looked at again.
         seam = self.tail[-48:] + chunk[:48]
+        body = chunk.translate(None, _DIGITS)
+        self.newlines += body.count(b"\n")
+        if not self.irregular:
+            self._look_at_lines(body if self.size else _without_header(chunk, body, self.layout))
         if len(self.head) < _HEAD:
             self.head += chunk[:_HEAD]
         self.size += len(chunk)
-        self.newlines += chunk.count(b"\n")
         self.nul = self.nul or b"\0" in chunk
         self.returns = self.returns or b"\r" in chunk
         for part in (seam, chunk):
-            if not self.exponent and b"-" in part:
-                self.exponent = b"e-" in part or b"E-" in part
             self.long_decimal = self.long_decimal or self._long.search(part) is not None
         self.tail = chunk[-_TAIL:] if len(chunk) >= _TAIL else (self.tail + chunk)[-_TAIL:]
+
+    def end(self) -> None:
+        """The last line has come, with or without its newline."""
+        if self._open_line != b"\n" and self._lines.fullmatch(self._open_line) is None:
+            self.irregular = True
+
+    def _look_at_lines(self, body: bytes) -> None:
+        """Every whole line must look like a clean one; what begins a line waits for its rest."""
+        lines, _, rest = (self._open_line + body).rpartition(b"\n")
+        self._open_line = b"\n" + rest
+        self.irregular = self._lines.fullmatch(lines) is None or len(rest) > CHUNK
+
+
+def _lines_without_digits(layout: FileLayout) -> re.Pattern[bytes]:
+    """Clean lines of a layout, each after a newline, without their digits."""
+    derived = {name for name, _ in layout.derived}
+    cells = [
+        # What a derived column is made of is judged in SQL, for both readers alike.
+        rb"[ -+\--~]*" if column.kind is Kind.TEXT and column.name in derived else _CELL_WITHOUT_DIGITS[column.kind]
+        for column in (*layout.columns, *layout.optional)
+    ]
+    always = len(layout.columns)
+    line = b",".join(cells[:always]) + b"".join(rb"(?:," + cell + rb")?" for cell in cells[always:])
+    return re.compile(rb"(?:\n" + line + rb")*+")
+
+
+def _without_header(chunk: bytes, body: bytes, layout: FileLayout) -> bytes:
+    """The first chunk's `body` without the line that names the columns, if there is one."""
+    first = chunk[: chunk.find(b"\n") + 1].decode("utf-8", "replace")
+    return body[body.find(b"\n") + 1 :] if first and _is_header(first.rstrip("\n"), layout) else body
 
 
 def prepare(candidate: Candidate, scratch: Path, limits: Limits) -> Prepared:
@@ -98,12 +186,16 @@ def prepare(candidate: Candidate, scratch: Path, limits: Limits) -> Prepared:
     path = candidate.path
     try:
         before = path.stat()
-    except FileNotFoundError:
-        raise FileRejected("the file has gone since the folder was listed: load again") from None
+        if abs(time.time_ns() - max(before.st_mtime_ns, before.st_ctime_ns)) < _CLOCK_TICK_NS:
+            # Just written: a second edit at the same time of the clock could not be told from the first one.
+            time.sleep(_CLOCK_TICK_NS / 1e9)
+            before = path.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise gone_or_unreadable(error) from None
     if before.st_size == 0:
         raise FileRejected("the file is empty: download it again")
     scan = _Scan(candidate.layout)
-    packed = not path.name.endswith(".csv")
+    packed = extension_of(path.name) != ".csv"
     if packed:
         sha256 = file_hash(path)
         text = inflate(path, scratch, limits, before.st_size, scan.take)
@@ -121,14 +213,18 @@ def prepare(candidate: Candidate, scratch: Path, limits: Limits) -> Prepared:
                 if scan.size > before.st_size:
                     raise FileChanged
         sha256, text = digest.hexdigest(), path
+        if not can_be_a_pattern(path):
+            # The engine cannot be given this name literally.
+            text = copy(path, scratch)
+    scan.end()
     try:
         after = path.stat()
-        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        if fingerprint_of(before) != fingerprint_of(after):
             raise FileChanged
         compare_checksum(path, sha256)
         return _describe(candidate, scan, sha256, after, text, packed)
     except BaseException:
-        if packed:
+        if text != path:
             text.unlink(missing_ok=True)
         raise
 
@@ -136,7 +232,7 @@ def prepare(candidate: Candidate, scratch: Path, limits: Limits) -> Prepared:
 def peek(candidate: Candidate) -> None:
     """Opens the file and looks at its first lines only. Raises `FileRejected`, OSError."""
     scan = _Scan(candidate.layout)
-    if candidate.path.name.endswith(".csv"):
+    if extension_of(candidate.path.name) == ".csv":
         with candidate.path.open("rb") as file:
             scan.take(file.read(_HEAD))
     else:
@@ -178,8 +274,10 @@ def _describe(
     row_parse_reason = None
     if scan.returns or scan.head.startswith(b"\xef\xbb\xbf"):
         row_parse_reason = "carriage returns or a byte order mark"
-    elif scan.long_decimal or scan.exponent:
+    elif scan.long_decimal:
         row_parse_reason = "more decimals than raw keeps"
+    elif scan.irregular:
+        row_parse_reason = "a cell that the typed reader would take for something else"
     elif not all(pattern.fullmatch(line) for line in (*sample[:_HEAD_LINES], last)):
         row_parse_reason = "a line that is not like the others"
     cut = not complete and not packed and _may_be_cut(last, sample, columns)
@@ -188,7 +286,9 @@ def _describe(
         sha256=sha256,
         size_bytes=status.st_size,
         modified_ns=status.st_mtime_ns,
+        fingerprint=fingerprint_of(status),
         text=text,
+        text_bytes=scan.size,
         header=header,
         columns=columns,
         unit=_unit_of(sample, columns),

@@ -96,9 +96,7 @@ def typed_reader_type(column: Column, narrow: bool) -> str:
             return f"DECIMAL(18, {column.scale})" if narrow and column.scale <= 8 else "VARCHAR"
         case Kind.BOOLEAN:
             return "BOOLEAN"
-        case Kind.TIMESTAMP_TEXT:
-            return "TIMESTAMP"
-        case Kind.TEXT:
+        case Kind.TIMESTAMP_TEXT | Kind.TEXT:
             return "VARCHAR"
 
 
@@ -121,11 +119,11 @@ def cell_or_null(column: Column, unit: int) -> str:
     text = f'"text_{column.name}"'
     match column.kind:
         case Kind.INTEGER:
-            return f"case when regexp_full_match({text}, '[+-]?[0-9]{{1,18}}') then try_cast({text} as bigint) end"
+            return f"case when regexp_full_match({text}, '[+-]?[0-9]+') then try_cast({text} as bigint) end"
         case Kind.EPOCH:
             # Within what make_timestamp can take in this unit; what lies outside the period is told by its time.
             return f"""case
-                when regexp_full_match({text}, '[0-9]{{1,17}}') and try_cast({text} as bigint) < {9 * 10**18 // unit}
+                when regexp_full_match({text}, '[0-9]+') and try_cast({text} as bigint) < {9 * 10**18 // unit}
                     then try_cast({text} as bigint)
             end"""
         case Kind.DECIMAL:
@@ -134,7 +132,7 @@ def cell_or_null(column: Column, unit: int) -> str:
             return f"""case
                 when regexp_full_match({text}, '[0-9]{{1,18}}([.][0-9]{{1,{scale}}})?')
                     then {wide_decimal(text, scale)}
-                when regexp_full_match({text}, '[+-]?[0-9]+([.][0-9]{{0,{scale}}}0*)?')
+                when regexp_full_match({text}, '[+-]?([0-9]+([.][0-9]{{0,{scale}}}0*)?|[.][0-9]{{1,{scale}}}0*)')
                     then try_cast({text} as decimal(38, {scale}))
                 when regexp_full_match({text}, '[+-]?[0-9]+([.][0-9]*)?[eE][+-]?[0-9]{{1,2}}')
                     and try_cast({text} as decimal(38, {scale})) = try_cast({text} as decimal(38, {scale + 12}))
@@ -143,10 +141,14 @@ def cell_or_null(column: Column, unit: int) -> str:
         case Kind.BOOLEAN:
             return f"case lower({text}) when 'true' then true when 'false' then false end"
         case Kind.TIMESTAMP_TEXT:
-            pattern = _CLOCK
-            return f"case when regexp_full_match({text}, '{pattern}') then try_cast({text} as timestamp) end"
+            return timestamp_or_null(text)
         case Kind.TEXT:
             return text
+
+
+def timestamp_or_null(text: str) -> str:
+    """SQL of a time written in full; the engine alone would take 2024-3-5 and 2024-03-05T00:00Z, too."""
+    return f"case when regexp_full_match({text}, '{_CLOCK}') then try_cast({text} as timestamp) end"
 
 
 _CLOCK = "[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,6})?"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,7 @@ from loaders.datasets import LAYOUTS, FileLayout, Identity
 from loaders.errors import NothingToForget
 from loaders.ingest.column_sql import raw_table
 from loaders.ingest.raw_rows import count, remove
+from loaders.paths import printable
 from loaders.selection import Selection
 from loaders.settings import Settings
 from loaders.warehouse import Warehouse, ledger, schema, transaction
@@ -22,10 +24,11 @@ from loaders.warehouse.ledger import LandedFile, Totals
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """Files that went, and those that only partly lie in the range of days and were left."""
+    """Files that went, those that only partly lie in the range of days and were left, and what was not found."""
 
     files: tuple[LandedFile, ...]
     partly: tuple[LandedFile, ...]
+    unknown: tuple[str, ...] = ()
     rows: int = 0
 
 
@@ -34,17 +37,18 @@ def choose(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], selecti
 
     Raises `NothingToForget`.
     """
-    wanted = {str(path.absolute()) for path in paths}
-    matching = [
-        file
-        for file in ledger.landed_files(connection).values()
-        if (not wanted or file.path in wanted) and _asked_for(file.identity, selection)
-    ]
+    landed = list(ledger.landed_files(connection).values())
+    wanted = _landed_paths(paths, landed)
+    named = set(wanted.values())
+    matching = [file for file in landed if (not paths or file.path in named) and _asked_for(file.identity, selection)]
+    symbols = {file.identity.symbol for file in matching}
+    unknown = [printable(path) for path in paths if path not in wanted]
+    unknown += sorted(symbol for symbol in selection.symbols if symbol not in symbols)
     wholly = tuple(file for file in matching if _within(file.identity, selection.start, selection.end))
     partly = tuple(file for file in matching if file not in wholly)
     if not wholly and not partly:
-        raise NothingToForget
-    return Forgotten(wholly, partly)
+        raise NothingToForget(unknown)
+    return Forgotten(wholly, partly, tuple(unknown))
 
 
 def forget(
@@ -74,7 +78,20 @@ def forget(
         status = "finished"
     finally:
         ledger.finish_job(connection, job_id, status, Totals(files_total=len(chosen.files)))
-    return Forgotten(chosen.files, chosen.partly, rows)
+    return Forgotten(chosen.files, chosen.partly, chosen.unknown, rows)
+
+
+def _landed_paths(paths: Sequence[Path], landed: Sequence[LandedFile]) -> dict[Path, str]:
+    """Path as it was given → path under which the file was landed, however either is spelled or linked."""
+    known = {file.path for file in landed}
+    found = {path: str(path.absolute()) for path in paths if str(path.absolute()) in known}
+    left = {path: os.path.realpath(path) for path in paths if path not in found}
+    found |= {path: real for path, real in left.items() if real in known}
+    if left.keys() <= found.keys():
+        return found
+    # Files may have been landed through a link inside the data folder.
+    real_paths = {os.path.realpath(path): path for path in known}
+    return found | {path: real_paths[real] for path, real in left.items() if real in real_paths}
 
 
 def _asked_for(identity: Identity, selection: Selection) -> bool:

@@ -26,7 +26,7 @@ from loaders.datasets import Market
 from loaders.errors import FileRejected
 from loaders.files.archives import Limits, file_hash
 from loaders.files.discovery import Candidate, Found, Refused, discover
-from loaders.files.inspection import Prepared, prepare
+from loaders.files.inspection import Prepared, gone_or_unreadable, prepare
 from loaders.ingest import plan
 from loaders.ingest.column_sql import ReadSpec, raw_table
 from loaders.ingest.plan import Action, FilePlan
@@ -129,11 +129,15 @@ def survey(connection: duckdb.DuckDBPyConnection | None, request: Request) -> tu
     return found, plan.plan(found, landed, verify=request.verify)
 
 
-def settle(steps: Iterable[FilePlan]) -> Iterator[FilePlan]:
-    """Turns comparisons into skips and replacements by reading the files."""
+def settle(steps: Iterable[FilePlan], found: Found) -> Iterator[FilePlan]:
+    """Turns comparisons into skips and replacements by reading the files; what cannot be read is refused."""
     for step in steps:
         if step.action is Action.COMPARE and step.landed is not None:
-            same = file_hash(step.candidate.path) == step.landed.sha256
+            try:
+                same = file_hash(step.candidate.path) == step.landed.sha256
+            except OSError as error:
+                found.refused.append(Refused(step.candidate.path, str(gone_or_unreadable(error))))
+                continue
             action = Action.SKIP if same else Action.REPLACE
             yield FilePlan(step.candidate, action, "same content" if same else "content changed", step.landed)
         else:
@@ -215,11 +219,11 @@ class _Run:
                 self._skip(step.landed, outcome)
                 continue
             room = len(batch) < self.settings.batch_files
-            if batch and not (room and size + outcome.size_bytes <= self.settings.batch_bytes):
+            if batch and not (room and size + outcome.text_bytes <= self.settings.batch_bytes):
                 yield batch
                 batch, size = [], 0
             batch.append((step, outcome))
-            size += outcome.text.stat().st_size
+            size += outcome.text_bytes
         if batch:
             yield batch
 
@@ -248,7 +252,7 @@ class _Run:
         except FileRejected as refusal:
             return refusal
         except OSError as error:
-            return FileRejected(f"cannot be read ({error.strerror or error}): check the disk and its permissions")
+            return gone_or_unreadable(error)
 
     def _land(self, batch: list[tuple[FilePlan, Prepared]]) -> None:
         """Lands a batch in one transaction, or, if something is odd, file by file."""
@@ -258,7 +262,7 @@ class _Run:
                 try:
                     self._transaction(batch, started, Strategy.TYPED_NARROW)
                     return
-                except (TypedReadMismatch, *_UNTYPED, FileRejected):
+                except (TypedReadMismatch, *_UNTYPED, duckdb.IOException, FileRejected):
                     # One of them is odd; which one shows when each is landed by itself.
                     pass
             for step, file in batch:
@@ -281,21 +285,27 @@ class _Run:
                 except TypedReadMismatch:
                     break
             self._retried(lambda: self._transaction(one, started, Strategy.ROW_BY_ROW))
-        except FileRejected as refusal:
-            self._fail(step.candidate, refusal, file, started)
-        except duckdb.IOException:
-            # A full disk, or one that fails: no other file will fare better.
-            raise
-        except duckdb.Error as error:
-            first = str(error).strip().splitlines()[0]
-            self._fail(step.candidate, FileRejected(f"cannot be parsed ({first}): download it again"), file, started)
+        except (FileRejected, duckdb.Error, OSError) as error:
+            # What became of the file says more than what the engine made of it.
+            try:
+                file.require_unchanged()
+            except FileRejected as changed:
+                self._fail(step.candidate, changed, file, started)
+                return
+            if isinstance(error, FileRejected):
+                self._fail(step.candidate, error, file, started)
+            elif isinstance(error, duckdb.IOException | OSError):
+                # A full disk, or one that fails: no other file will fare better.
+                raise
+            else:
+                first = str(error).strip().splitlines()[0]
+                refusal = FileRejected(f"cannot be parsed ({first}): download it again")
+                self._fail(step.candidate, refusal, file, started)
 
     def _transaction(self, batch: Sequence[tuple[FilePlan, Prepared]], started: datetime, strategy: Strategy) -> None:
         """Takes out what the files had brought, puts in what they bring now, writes the ledger. All or nothing."""
         connection = self.connection
         numbered = [(self.file_id + place, step, file) for place, (step, file) in enumerate(batch)]
-        if any(file.size_bytes != file.candidate.path.stat().st_size for _, _, file in numbered):
-            raise FileRejected("the file changed while it was read: load again once its writer has finished")
         with transaction(connection):
             gone: dict[int, list[Range]] = {}
             for _, step, file in numbered:
@@ -305,6 +315,9 @@ class _Run:
                     gone[step.landed.file_id] = remove(connection, table, layout, step.landed.file_id)
             ledger.mark_replaced(connection, list(gone))
             landed = self._insert([(file_id, file) for file_id, _, file in numbered], strategy)
+            # The engine read the files again: what was hashed is what lands.
+            for _, _, file in numbered:
+                file.require_unchanged()
             entries = [self._entry(file_id, file, landed[file_id], started) for file_id, _, file in numbered]
             ledger.write_entries(connection, self.report.job_id, entries)
             ledger.write_changes(

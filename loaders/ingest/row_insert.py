@@ -14,6 +14,7 @@ from loaders.errors import FileRejected
 from loaders.files.inspection import Prepared
 from loaders.ingest.column_sql import ReadSpec, cell_or_null, fitted, is_lost, raw_columns, required_columns, row_checks
 from loaders.ingest.raw_rows import Parameters, count, count_ids, id_bounds, microseconds, time_bounds, time_ranges
+from loaders.paths import engine_pattern
 from loaders.warehouse.ledger import Landed
 from loaders.warehouse.schema import Table, quote
 
@@ -128,7 +129,7 @@ def _rows_with_reasons(
     identity = file.candidate.identity
     earliest, latest = time_bounds(file)
     parameters: Parameters = {
-        "path": str(numbered.path),
+        "path": engine_pattern(numbered.path),
         "file_id": file_id,
         "market": identity.market,
         "symbol": identity.symbol,
@@ -178,7 +179,7 @@ def _rows_with_reasons(
             select line_number, coalesce(line, '') as line, string_split(coalesce(line, ''), ',') as fields
             from read_csv(
                 $path, auto_detect = false, header = false, delim = '\x01', quote = '', escape = '',
-                columns = {{'line_number': 'BIGINT', 'line': 'VARCHAR'}}
+                columns = {{'line_number': 'BIGINT', 'line': 'VARCHAR'}}, hive_partitioning = false
             )
 
         ),

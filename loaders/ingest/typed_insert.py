@@ -18,10 +18,12 @@ from loaders.ingest.column_sql import (
     raw_columns,
     required_columns,
     row_checks,
+    timestamp_or_null,
     typed_reader_type,
     wide_decimal,
 )
 from loaders.ingest.raw_rows import Parameters, count_ids, microseconds, time_bounds, time_ranges, without_zone
+from loaders.paths import engine_pattern
 from loaders.warehouse.ledger import Landed
 from loaders.warehouse.schema import Table, quote
 
@@ -46,7 +48,7 @@ def insert_typed(
     Raises `TypedReadMismatch` if anything is not as it should be, and duckdb.Error for what cannot be typed.
     """
     spec = ReadSpec.of(files[0][1])
-    parameters: Parameters = {"paths": [str(file.text) for _, file in files]}
+    parameters: Parameters = {"patterns": [engine_pattern(file.text) for _, file in files]}
     if len(files) == 1:
         (file_id, file), *_ = files
         parameters |= {"file_id": file_id, "market": file.candidate.identity.market}
@@ -54,6 +56,7 @@ def insert_typed(
         origin, join = {"file_id": "$file_id", "market": "$market", "symbol": "$symbol"}, ""
     else:
         parameters |= {
+            "paths": [str(file.text) for _, file in files],
             "file_ids": [file_id for file_id, _ in files],
             "markets": [file.candidate.identity.market for _, file in files],
             "symbols": [file.candidate.identity.symbol for _, file in files],
@@ -72,16 +75,19 @@ def insert_typed(
     for column in spec.columns:
         if column.name in chosen and typed_reader_type(column, narrow) == "VARCHAR" and column.kind is Kind.DECIMAL:
             chosen[column.name] = wide_decimal(quote(column.name), column.scale)
+        elif column.name in chosen and column.kind is Kind.TIMESTAMP_TEXT:
+            chosen[column.name] = timestamp_or_null(quote(column.name))
     used = "".join(chosen.values())
-    parameters = {name: value for name, value in parameters.items() if name == "paths" or join or f"${name}" in used}
+    parameters = {name: value for name, value in parameters.items() if name == "patterns" or join or f"${name}" in used}
     typed = ", ".join(f"'{column.name}': '{typed_reader_type(column, narrow)}'" for column in spec.columns)
     connection.execute(
         f"""
         insert into {table.quoted} ({", ".join(map(quote, chosen))})
         select {", ".join(chosen.values())}
         from read_csv(
-            $paths, auto_detect = false, header = {str(spec.header).lower()}, delim = ',', quote = '', escape = '',
-            columns = {{{typed}}}, buffer_size = {_BUFFER}, filename = {"true" if join else "false"}
+            $patterns, auto_detect = false, header = {str(spec.header).lower()}, delim = ',', quote = '', escape = '',
+            columns = {{{typed}}}, buffer_size = {_BUFFER}, filename = {"true" if join else "false"},
+            hive_partitioning = false
         ) as source{join}
         """,
         parameters,

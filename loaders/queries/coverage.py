@@ -6,6 +6,7 @@ from typing import Any
 
 import duckdb
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 _JOBS = """
@@ -79,7 +80,7 @@ def text(answer: dict[str, list[dict[str, Any]]]) -> str:
             for column in rows[0] if rows else ():
                 table.add_column(column, overflow="fold")
             for row in rows:
-                table.add_row(*("" if value is None else str(value) for value in row.values()))
+                table.add_row(*("" if value is None else escape(str(value)) for value in row.values()))
             console.print(table)
             console.print()
     return "\n".join(line.rstrip() for line in captured.get().splitlines())

@@ -22,8 +22,8 @@ def send_notice(target: str, result: Mapping[str, Any]) -> None:
     `NotNotified` if that did not work; the message has no URL in it, since webhooks carry their secret there.
     """
     body = json.dumps(result, default=str)
-    if re.match(r"https?://", target):
-        _request("POST", target, body)
+    if re.match(r"https?://", target.strip(), re.IGNORECASE):
+        _request("POST", target.strip(), body)
     else:
         _call(target, body)
 

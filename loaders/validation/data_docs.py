@@ -57,17 +57,27 @@ button, .card:has(.btn-group), .modal, [data-toggle="collapse"] { display: none 
 """
 
 
-def require_ours(folder: Path) -> None:
-    """Raises `FolderNotOurs` if the folder holds something else than pages of an earlier validation."""
+def require_ours(folder: Path, kept: Sequence[Path] = ()) -> None:
+    """Raises `FolderNotOurs` if the folder holds something else than pages of an earlier validation.
+
+    `kept` are paths that must not lie in it, whatever marks it has.
+    """
+    if any(path.resolve().is_relative_to(folder.resolve()) for path in kept):
+        raise FolderNotOurs(folder)
     if folder.exists() and not (folder / _MARK).exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FolderNotOurs(folder)
 
 
 def write(context: EphemeralDataContext, folder: Path) -> None:
     """Writes Great Expectations' pages of what the context was asked, in place of those of the last time."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    # The mark comes first and stays, so that a run that is killed here leaves a folder that is known as ours.
     (folder / _MARK).touch()
+    for old in folder.iterdir():
+        if old.is_dir() and not old.is_symlink():
+            shutil.rmtree(old)
+        elif old.name != _MARK:
+            old.unlink()
     site: Any = {
         "class_name": "SiteBuilder",
         "show_how_to_buttons": False,

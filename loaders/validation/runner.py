@@ -24,7 +24,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+from filelock import FileLock, Timeout
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table as RichTable
 
 from loaders import signals, warehouse
@@ -79,7 +81,7 @@ def validate(
     job_id = job_id or f"{started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     asked = suites(settings.project()) if asked is None else asked
     folder = settings.data_docs_path()
-    data_docs.require_ours(folder)
+    data_docs.require_ours(folder, (path, settings.published_path(), settings.project()))
     # Opens once for its errors: they name who has the warehouse and what to do.
     with warehouse.reader(path, wait_seconds=wait_seconds):
         pass
@@ -141,7 +143,7 @@ def _engine(settings: Settings, path: Path) -> Iterator[tuple[EphemeralDataConte
         registry.register("duckdb.reading", "loaders.validation.dialect", "ReadingDialect")
         context = gx.get_context(mode="ephemeral")
         context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    with tempfile.TemporaryDirectory(prefix=f"{path.name}.validate-", dir=path.parent) as spill:
+    with _spill_folder(path) as spill:
         config: dict[str, Any] = {"memory_limit": settings.memory_limit, "temp_directory": spill}
         if settings.threads is not None:
             config["threads"] = settings.threads
@@ -167,6 +169,22 @@ def _engine(settings: Settings, path: Path) -> Iterator[tuple[EphemeralDataConte
             engine.dispose()
             # It makes engines of its own, too, and lets go of none.
             close_all()
+
+
+@contextlib.contextmanager
+def _spill_folder(path: Path) -> Iterator[str]:
+    """A folder for spilled queries beside the warehouse; those that killed validations left are taken away."""
+    prefix = f"{path.name}.validate-"
+    for leftover in path.parent.iterdir():
+        if leftover.name.startswith(prefix) and leftover.is_dir():
+            with contextlib.suppress(OSError, Timeout), FileLock(leftover / "lock", timeout=0):
+                shutil.rmtree(leftover, ignore_errors=True)
+    with (
+        tempfile.TemporaryDirectory(prefix=prefix, dir=path.parent, ignore_cleanup_errors=True) as folder,
+        # Whoever holds it lives.
+        FileLock(Path(folder) / "lock"),
+    ):
+        yield str(Path(folder) / "spill")
 
 
 def _run(context: EphemeralDataContext, source: SQLDatasource, suite: Suite, job_id: str) -> list[Result]:
@@ -307,7 +325,7 @@ def text(validation: Validation) -> str:
         failures = RichTable("status", "table", "expectation", "rows", "first of them", box=None, pad_edge=False)
         for result in validation.failures:
             rows = "" if result.unexpected_rows is None else f"{result.unexpected_rows:,}"
-            failures.add_row(result.status, result.table, result.expectation, rows, _short(result.detail or ""))
+            failures.add_row(result.status, result.table, result.expectation, rows, escape(_short(result.detail or "")))
         captured.print()
         captured.print(failures, markup=False)
     assert isinstance(captured.file, io.StringIO)

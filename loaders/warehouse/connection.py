@@ -21,11 +21,22 @@ from pathlib import Path
 import duckdb
 from filelock import FileLock, Timeout
 
-from loaders.errors import WarehouseBusy, WarehouseMissing, WarehouseUnreadable
+from loaders.errors import PathRefused, PlaceUnwritable, WarehouseBusy, WarehouseMissing, WarehouseUnreadable
+from loaders.paths import can_be_a_pattern, engine_pattern, is_text, printable
 from loaders.settings import Settings
 from loaders.warehouse import schema
 
 _HOLDER = re.compile(r"(?:held in (?P<program>.+?) )?\(PID (?P<pid>\d+)\)")
+
+
+# The engine names a database after its file, and `raw.x` would mean either the database or the schema; others are its
+# own, or taken by a command while it reads two files.
+_TAKEN = frozenset(("raw", "ops", "state", "seeds", "staging", "intermediate", "marts"))
+_TAKEN_BY_ENGINE = frozenset(("main", "temp", "system", "memory", "information_schema", "pg_catalog"))
+_TAKEN_BY_COMMANDS = frozenset(("published_before", "published part"))
+# Where an address has them, dbt or the engine cut it off.
+_NOT_IN_PATH = "?#"
+_NOT_IN_NAME = '.;"\\'
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +58,23 @@ def lock_of(warehouse: Path) -> Path:
     return warehouse.with_name(warehouse.name + ".lock")
 
 
+def require_usable(path: Path) -> None:
+    """Raises `PathRefused` for a path that the engine, dbt or the ledger would take for something else."""
+    if not is_text(path):
+        raise PathRefused(f"{printable(path)} is not UTF-8: choose another --warehouse")
+    if path.stem.lower() in _TAKEN | _TAKEN_BY_ENGINE | _TAKEN_BY_COMMANDS:
+        raise PathRefused(
+            f"a warehouse cannot be called {path.name}: the engine names a database after its file, and "
+            f"{path.stem} means something else there. Choose another --warehouse, such as warehouse.duckdb"
+        )
+    odd = [sign for sign in _NOT_IN_PATH if sign in str(path)] + [sign for sign in _NOT_IN_NAME if sign in path.stem]
+    if odd or not can_be_a_pattern(path):
+        raise PathRefused(
+            f"{path} cannot be a warehouse: the engine or dbt would read another name out of it "
+            f"({' '.join(odd) or 'a backslash beside wildcards'}). Choose another --warehouse, such as warehouse.duckdb"
+        )
+
+
 @contextlib.contextmanager
 def writer(
     settings: Settings, path: Path, *, readable: Sequence[Path] = (), wait_seconds: float = 0
@@ -56,6 +84,9 @@ def writer(
     Waits up to `wait_seconds` for another writer. Raises `WarehouseBusy`, `WarehouseUnreadable`, `SchemaTooNew`.
     """
     deadline = time.monotonic() + wait_seconds
+    for folder in readable:
+        if folder.resolve().is_relative_to(scratch_of(path).resolve()):
+            raise PathRefused(f"{folder} lies where temporary files are taken away: move the data elsewhere")
     with write_lock(path, wait_seconds=wait_seconds) as scratch:
         connection = _connect(settings, path, deadline)
         try:
@@ -73,18 +104,26 @@ def write_lock(path: Path, *, wait_seconds: float = 0) -> Iterator[Path]:
     Whoever writes to the file, dbt too, does it under this lock, so that who holds it can copy the file. Waits up to
     `wait_seconds` for another writer. Raises `WarehouseBusy`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    require_usable(path)
     scratch = scratch_of(path)
+    require_own_lock(lock_of(path))
     lock = FileLock(lock_of(path))
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=wait_seconds, poll_interval=0.1)
     except Timeout:
+        require_lock_file(lock_of(path))
         raise WarehouseBusy(path, holder_of(path) or "another loader") from None
+    except OSError as error:
+        raise PlaceUnwritable(path, error) from error
     try:
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir()
-        holder = {"pid": os.getpid(), "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])}
-        (scratch / "holder.json").write_text(json.dumps(holder), encoding="utf-8")
+        try:
+            shutil.rmtree(scratch, ignore_errors=True)
+            scratch.mkdir()
+            holder = {"pid": os.getpid(), "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])}
+            (scratch / "holder.json").write_text(json.dumps(holder), encoding="utf-8")
+        except OSError as error:
+            raise PlaceUnwritable(scratch, error) from error
         yield scratch
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -97,6 +136,7 @@ def reader(path: Path, *, wait_seconds: float = 0) -> Iterator[duckdb.DuckDBPyCo
 
     Raises `WarehouseMissing`, `WarehouseBusy`, `WarehouseUnreadable`.
     """
+    require_usable(path)
     if not path.exists():
         raise WarehouseMissing(path)
     connection = _open(path, time.monotonic() + wait_seconds, read_only=True, config={})
@@ -105,6 +145,22 @@ def reader(path: Path, *, wait_seconds: float = 0) -> Iterator[duckdb.DuckDBPyCo
         yield connection
     finally:
         connection.close()
+
+
+def require_lock_file(lock: Path) -> None:
+    """Raises `PlaceUnwritable` if a lock was waited for where no file can be made."""
+    if not lock.exists():
+        raise PlaceUnwritable(lock, OSError("no file can be made there"))
+
+
+def require_own_lock(lock: Path) -> None:
+    """Raises `PathRefused` if a file of somebody else has the lock's name: to lock it would empty it."""
+    try:
+        taken = lock.exists() and (not lock.is_file() or lock.stat().st_size > 0)
+    except OSError as error:
+        raise PlaceUnwritable(lock, error) from error
+    if taken:
+        raise PathRefused(f"{lock} is no lock of these loaders, and would be overwritten: choose another name")
 
 
 def holder_of(path: Path) -> str | None:
@@ -126,6 +182,9 @@ def locked(path: Path) -> bool:
             return False
     except Timeout:
         return True
+    except OSError:
+        # Who cannot write here cannot be kept from it either.
+        return False
 
 
 def _connect(settings: Settings, path: Path, deadline: float) -> duckdb.DuckDBPyConnection:
@@ -163,7 +222,10 @@ def _restrict_file_access(connection: duckdb.DuckDBPyConnection, scratch: Path, 
     """The engine reads nothing outside the folders it was given. The order of the statements matters."""
     connection.execute("set TimeZone = 'UTC'")
     connection.execute("set temp_directory = $1", [str(scratch / "spill")])
-    connection.execute("set allowed_directories = $1", [[str(folder) for folder in (*readable, scratch)]])
+    folders = [folder for folder in (*readable, scratch) if is_text(folder)]
+    # Both spellings: the engine holds the pattern against the list, and then what it found.
+    allowed = {spelling for folder in folders for spelling in (str(folder), engine_pattern(folder))}
+    connection.execute("set allowed_directories = $1", [sorted(allowed)])
     connection.execute("set enable_external_access = false")
     connection.execute("set lock_configuration = true")
 

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from loaders.warehouse.ledger import now
+
 #: Runs a query and gives its rows, whatever connection is behind it.
 RunQuery = Callable[[str], list[tuple[Any, ...]]]
 
@@ -23,7 +25,7 @@ limit 1
 """
 
 _LAST_VALIDATION = """
-select job_id, build_id, change_id, count(*), count(*) filter (where status <> 'pass')
+select job_id, build_id, change_id, count(*), count(*) filter (where status <> 'pass'), started_at
 from ops.validation_results
 where started_at = (select max(started_at) from ops.validation_results)
 group by all
@@ -49,7 +51,9 @@ def state_of(read: RunQuery) -> State:
         return State(change_id, None, None, "dbt has not built this warehouse yet: run `dbt build`")
     build_id, started, finished, seen, failed, left_out, version = rows[0]
     trouble = None
-    if finished is None:
+    if started > now():
+        trouble = f"the last dbt run is dated {started:%Y-%m-%d %H:%M:%S}, after the present: set the clock"
+    elif finished is None:
         trouble = f"the dbt run of {started:%Y-%m-%d %H:%M:%S} did not end: run `dbt build` again"
     elif failed:
         trouble = f"{failed} models or tests failed in the dbt run of {started:%Y-%m-%d %H:%M:%S}"
@@ -64,7 +68,9 @@ def validation_trouble(read: RunQuery, state: State) -> str | None:
     """Why the last validation does not vouch for this state; None if it does."""
     if not _has(read, "ops", "validation_results") or not (rows := read(_LAST_VALIDATION)):
         return "nothing was validated yet: run `loaders validate`"
-    job_id, build_id, change_id, asked, bad = rows[0]
+    job_id, build_id, change_id, asked, bad, started = rows[0]
+    if started > now():
+        return f"the last validation is dated {started:%Y-%m-%d %H:%M:%S}, after the present: set the clock"
     if (build_id, change_id) != (state.build_id, state.change_id):
         return "the last validation saw another build: run `loaders validate`"
     if bad or not asked:

@@ -6,6 +6,15 @@
 -#}
 {% macro create_landing_tables() %}
     {%- if execute -%}
+        {%- if target.database | lower in [
+            'raw', 'ops', 'state', 'seeds', 'staging', 'intermediate', 'marts', 'main', 'temp', 'system', 'memory',
+            'information_schema', 'pg_catalog'
+        ] -%}
+            {%- do exceptions.raise_compiler_error(
+                'A warehouse cannot be called ' ~ target.database ~ ': DuckDB names a database after its file, and that '
+                ~ 'name means something else here. Set LOADERS_WAREHOUSE to another one, such as warehouse.duckdb.'
+            ) -%}
+        {%- endif -%}
         {%- set landing = [] -%}
         {%- set present = {} -%}
         {%- for row in run_query(
