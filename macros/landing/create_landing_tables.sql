@@ -1,8 +1,9 @@
 {#-
     Makes the tables of `raw`, `ops` and `state` that are missing, and their missing columns, from the columns and types
-    in the sources YAML. Runs at the start of every dbt run, so that a build ends cleanly where nothing, or only some
-    datasets, was landed, or where an older version did it. The loaders make the same tables from the same YAML. Tables
-    that have no comment yet get their descriptions as comments, as dbt does for models.
+    in the sources YAML; a column that is added to an older table is filled by its `meta.backfill`. Runs at the start of
+    every dbt run, so that a build ends cleanly where nothing, or only some datasets, was landed, or where an older version
+    did it. The loaders make the same tables from the same YAML. Tables that have no comment yet get their descriptions as
+    comments, as dbt does for models.
 -#}
 {% macro create_landing_tables() %}
     {%- if execute -%}
@@ -33,6 +34,12 @@
                 {%- do columns.append(described) -%}
                 {%- if table in present and column.name not in present[table] -%}
                     {%- do run_query('alter table ' ~ table ~ ' add column ' ~ described) -%}
+                    {%- set backfill = column.get('config', {}).get('meta', {}).get('backfill') -%}
+                    {%- if backfill -%}
+                        {%- do run_query(
+                            'update ' ~ table ~ ' set ' ~ adapter.quote(column.name) ~ ' = ' ~ backfill
+                        ) -%}
+                    {%- endif -%}
                 {%- endif -%}
             {%- endfor -%}
             {%- do run_query('create table if not exists ' ~ table ~ ' (' ~ columns | join(', ') ~ ')') -%}
