@@ -23,7 +23,8 @@ def marts(tmp_path: Path) -> duckdb.DuckDBPyConnection:
         create schema marts;
         create schema ops;
         create table marts.data_gaps as
-        select if(dataset = 'ohlcvt', 'kraken', 'binance') as exchange, *, timestamp '2026-06-28 12:00' as gap_start, timestamp '2026-06-29 12:00' as gap_end,
+        select if(dataset = 'ohlcvt', 'kraken', 'binance') as exchange, *,
+            timestamp '2026-06-28 12:00' as gap_start, timestamp '2026-06-29 12:00' as gap_end,
             288::bigint as missing, 'a file' as suggested_file
         from (values
             ('klines', 'um', 'BTCUSDT', '5m'), ('klines', 'spot', 'BTCUSDT', '5m'), ('metrics', 'um', 'BTCUSDT', '5m'),
@@ -31,7 +32,8 @@ def marts(tmp_path: Path) -> duckdb.DuckDBPyConnection:
             ('ohlcvt', 'spot', 'XBTUSD', '1m'), ('ohlcvt', 'spot', 'XBTUSD', '1h'), ('ohlcvt', 'spot', 'XBTUSD', '12h')
         ) as series (dataset, market, symbol, interval);
         create table ops.ingestion_files as
-        select 'loaded' as status, 'binance' as exchange, 'klines' as dataset, 'um' as market, 'last' as kline_type, 'BTCUSDT' as symbol,
+        select 'loaded' as status, 'binance' as exchange, 'klines' as dataset, 'um' as market,
+            'last' as kline_type, 'BTCUSDT' as symbol,
             '5m' as interval, *
         from (values
             (timestamp '2026-06-28', timestamp '2026-06-28 11:55', timestamp '2026-06-29 03:00'),
