@@ -61,13 +61,19 @@ class Table:
         columns = ", ".join(f"{quote(name)} {data_type}" for name, data_type in self.columns)
         return f"create table if not exists {self.quoted} ({columns})"
 
-    def add(self, missing: Container[str]) -> Iterator[str]:
-        """The statements that add columns which an older table lacks, and fill them for the rows that it has."""
-        for name, data_type in self.columns:
-            if name in missing:
-                yield f"alter table {self.quoted} add column {quote(name)} {data_type}"
-                if name in self.backfill:
-                    yield f"update {self.quoted} set {quote(name)} = {self.backfill[name]}"
+    def add(self, missing: Container[str]) -> list[str]:
+        """The statements that add columns which an older table lacks."""
+        return [
+            f"alter table {self.quoted} add column {quote(name)} {data_type}"
+            for name, data_type in self.columns
+            if name in missing
+        ]
+
+    def fill(self, missing: Container[str]) -> list[str]:
+        """The statements that fill added columns for the rows that an older table has."""
+        return [
+            f"update {self.quoted} set {quote(name)} = {sql}" for name, sql in self.backfill.items() if name in missing
+        ]
 
 
 def quote(identifier: str) -> str:
@@ -115,13 +121,18 @@ def ensure(connection: duckdb.DuckDBPyConnection, project: Path, warehouse: Path
         raise SchemaTooNew(warehouse, found, VERSION)
     tables = read_tables(project)
     present = _columns_of(connection)
+    # A table that was updated cannot be altered in the same transaction, so all columns come first.
+    fills: list[str] = []
     statements = [f"create schema if not exists {quote(schema)}" for schema in _SCHEMAS]
     for table in tables.values():
         columns = present.get((table.schema, table.name))
         if columns is None:
             statements.append(table.create())
             continue
-        statements += table.add({name for name, _ in table.columns} - columns)
+        missing = {name for name, _ in table.columns} - columns
+        statements += table.add(missing)
+        fills += table.fill(missing)
+    statements += fills
     for version in range((found or 0) + 1, VERSION + 1):
         statements += _MIGRATIONS.get(version, ()) if found is not None else ()
     if found != VERSION:

@@ -9,6 +9,8 @@
     {%- if execute -%}
         {%- set landing = [] -%}
         {%- set present = {} -%}
+        {#- A table that was updated cannot be altered in the same transaction, so all columns come first. -#}
+        {%- set fills = [] -%}
         {%- for row in run_query(
             "select schema_name || '.' || table_name, list(column_name) from duckdb_columns() "
             ~ "where database_name = current_database() and not internal group by all"
@@ -36,7 +38,7 @@
                     {%- do run_query('alter table ' ~ table ~ ' add column ' ~ described) -%}
                     {%- set backfill = column.get('config', {}).get('meta', {}).get('backfill') -%}
                     {%- if backfill -%}
-                        {%- do run_query(
+                        {%- do fills.append(
                             'update ' ~ table ~ ' set ' ~ adapter.quote(column.name) ~ ' = ' ~ backfill
                         ) -%}
                     {%- endif -%}
@@ -52,6 +54,9 @@
                     ) -%}
                 {%- endfor -%}
             {%- endif -%}
+        {%- endfor -%}
+        {%- for fill in fills -%}
+            {%- do run_query(fill) -%}
         {%- endfor -%}
     {%- endif -%}
 {% endmacro %}

@@ -175,7 +175,7 @@ def test_candles_of_a_third_exchange_touch_eight_files(tmp_path: Path, project: 
         [f"{archive.milliseconds(time) // 1000},10,11,9,10.5,1" for time in times],
     )
     warehouse.load()
-    warehouse.build_untested("--exclude", "marts.liquidations", "intermediate.liquidations")
+    warehouse.build_untested("--select", "+candles", "+klines_5m", "+data_gaps", "+data_completeness")
 
     assert warehouse.query("select exchange, count(*), min(low) from marts.candles group by all order by all") == [
         ("binance", 276, warehouse.query("select min(low) from raw.binance_klines")[0][0]),
