@@ -673,11 +673,7 @@ _CANDLES_ARE_THOSE_LANDED = _same_rows(
 """,
     """
     select exchange, market, kline_type, symbol, "interval", cast(open_time as date) as day, count(*) as candles
-    from staging.stg_binance__klines
-    group by all
-    union all
-    select exchange, market, 'last', symbol, "interval", cast(open_time as date) as day, count(*) as candles
-    from staging.stg_kraken__ohlcvt
+    from intermediate.int_candles
     group by all
 """,
 )

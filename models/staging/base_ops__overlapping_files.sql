@@ -47,7 +47,7 @@ ranked as (
         last_id,
         coalesce(last_id - first_id + 1 = rows_loaded, false) as has_all_ids,
         path,
-        min(file_id) over (partition by dataset, market, kline_type, symbol, interval) as series_id,
+        min(file_id) over (partition by exchange, dataset, market, kline_type, symbol, interval) as series_id,
         -- The file's number comes last and decides nothing: files alike up to there have the same content.
         row_number() over (
             partition by exchange, dataset, market, kline_type, symbol, interval

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.marts import archive
-from tests.marts.conftest import PROJECT, Warehouse
+from tests.support import archive
+from tests.support.warehouse import PROJECT, Warehouse
 
 DAY = "2024-03-02"
 
@@ -166,7 +166,9 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_candles_of_a_third_exchange_touch_eight_files(tmp_path: Path, project: Path) -> None:
-    warehouse = Warehouse(tmp_path, project=project)
+    warehouse = Warehouse(tmp_path / "warehouse")
+    warehouse.project = project
+    warehouse.environment = {"LOADERS_PROJECT_DIR": str(project), "PYTHONPATH": str(project)}
     archive.klines(warehouse.data, "AAAUSDT", DAY, keep=lambda time: time.hour != 7)
     start = archive.day(DAY)
     times = [start + timedelta(minutes=5 * step) for step in range(288) if not 24 <= step < 36]
@@ -174,8 +176,10 @@ def test_candles_of_a_third_exchange_touch_eight_files(tmp_path: Path, project: 
         warehouse.data / "newex-AAAUSDT-5m.csv",
         [f"{archive.milliseconds(time) // 1000},10,11,9,10.5,1" for time in times],
     )
-    warehouse.load()
-    warehouse.build_untested("--select", "+candles", "+klines_5m", "+data_gaps", "+data_completeness")
+    warehouse.run(sys.executable, "-m", "loaders", "load", "--data-dir", str(warehouse.data))
+    dbt = str(Path(sys.executable).with_name("dbt"))
+    only = ("--resource-type", "seed", "--resource-type", "model", "--select")
+    warehouse.run(dbt, "build", "--quiet", *only, "+candles", "+klines_5m", "+data_gaps", "+data_completeness")
 
     assert warehouse.query("select exchange, count(*), min(low) from marts.candles group by all order by all") == [
         ("binance", 276, warehouse.query("select min(low) from raw.binance_klines")[0][0]),
