@@ -1,4 +1,4 @@
-"""What a command was asked for: symbols, datasets, intervals and days."""
+"""What a command was asked for: exchanges, symbols, datasets, intervals and days."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from loaders.datasets import Identity
 class Selection:
     """What is asked for; empty means everything. `start` inclusive, `end` exclusive, UTC."""
 
+    exchanges: frozenset[str] = frozenset()
     symbols: frozenset[str] = frozenset()
     datasets: frozenset[str] = frozenset()
     intervals: frozenset[str] = frozenset()
@@ -20,6 +21,8 @@ class Selection:
 
     def takes(self, identity: Identity) -> bool:
         """Whether a file of that identity is asked for. Files without a symbol or period are, by that option."""
+        if self.exchanges and identity.exchange not in self.exchanges:
+            return False
         if self.datasets and identity.dataset not in self.datasets:
             return False
         if self.symbols and identity.symbol is not None and identity.symbol not in self.symbols:

@@ -1,40 +1,50 @@
 {#-
     Rows of overlapping files on which these files disagree, with their key and their whole content as one text each, so
-    that several datasets fit into one view. `columns`: our names for what a series is, as SQL; `key`: the key's columns,
-    without the file.
+    that several datasets fit into one view.
 
     Years of files that people hold twice, as months and as days, do not fit into memory as rows. So files are compared
     block by block first, by the number of rows and a digest of them; only the rows of blocks that differ are compared as
-    they are, column by column; and only rows of keys that conflict become text. `columns['block']` says in which block a
-    row lies: rows of one key lie in one block, since it follows from the key.
+    they are, column by column; and only rows of keys that conflict become text. Rows of one key lie in one block: a day,
+    or a range of ids where the key is not a time (`meta.sequence`).
 -#}
-{% macro conflicting_rows(source_relation, dataset, key, columns) %}
+{% macro conflicting_rows(source_name, table_name) %}
+    {%- set source_relation = source(source_name, table_name) -%}
+    {%- set landed_table = landed_table(source_name, table_name) -%}
+    {%- set key = landed_table.key -%}
+    {%- set time = 'landed.' ~ adapter.quote(landed_table.time) -%}
+    {%- set block = trade_id_block('landed.' ~ landed_table.sequence, 256) if landed_table.sequence
+        else candle_start(time, 1440) -%}
     {%- set contents = [] -%}
     {%- set differences = [] -%}
-    {%- set block = columns.get('block', candle_start(columns['row_time'], 1440)) -%}
-    {%- if execute -%}
-        {%- for column in adapter.get_columns_in_relation(source_relation) if column.name != 'file_id' -%}
-            {%- set name = adapter.quote(column.name) -%}
-            {%- do contents.append('landed.' ~ name) -%}
-            {%- if column.name not in key -%}
-                {%- do differences.append('min(all_rows.' ~ name ~ ') != max(all_rows.' ~ name ~ ')') -%}
-                {%- do differences.append('count(all_rows.' ~ name ~ ') not in (0, count(*))') -%}
-            {%- endif -%}
-        {%- endfor -%}
-    {%- endif -%}
+    {%- for column in landed_table.columns if column != 'file_id' -%}
+        {%- set name = adapter.quote(column) -%}
+        {%- do contents.append('landed.' ~ name) -%}
+        {%- if column not in key -%}
+            {%- do differences.append('min(all_rows.' ~ name ~ ') != max(all_rows.' ~ name ~ ')') -%}
+            {%- do differences.append('count(all_rows.' ~ name ~ ') not in (0, count(*))') -%}
+        {%- endif -%}
+    {%- endfor -%}
     select
-        '{{ dataset }}' as dataset,
-        {{ columns['market'] }} as market,
-        {{ columns.get('kline_type', 'cast(null as varchar)') }} as kline_type,
-        {{ columns['symbol'] }} as symbol,
-        {{ columns.get('interval', 'cast(null as varchar)') }} as interval,
-        {{ columns['row_time'] }} as row_time,
+        '{{ landed_table.exchange }}' as exchange,
+        '{{ landed_table.dataset }}' as dataset,
+        landed.series_market as market,
+        landed.series_kline_type as kline_type,
+        landed.series_symbol as symbol,
+        landed.series_interval as interval,
+        {{ time }} as row_time,
         concat_ws('|', {% for column in key %}landed.{{ adapter.quote(column) }}{{ ', ' if not loop.last }}{% endfor %}) as row_key,
         landed.file_id,
         overlapping_files.path,
         overlapping_files.precedence,
         concat_ws('|', {{ (contents or ['landed.file_id']) | join(', ') }}) as content
-    from {{ source_relation }} as landed
+    from (
+        select
+            *,
+            {%- for name in ['market', 'kline_type', 'symbol', 'interval'] %}
+            {{ series_name(landed_table, name) }} as series_{{ name }}{{ ',' if not loop.last }}
+            {%- endfor %}
+        from {{ source_relation }}
+    ) as landed
     inner join {{ ref('base_ops__overlapping_files') }} as overlapping_files
         on landed.file_id = overlapping_files.file_id
     inner join (

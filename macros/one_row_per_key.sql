@@ -8,9 +8,11 @@
     Written without `row_number()`, so that a filter on time reaches the scan although the key may not hold the time; and
     without a correlated `not exists`, which becomes a delim join that gathers the whole raw table first.
 
-    `source_relation`: the raw table. `key`: its key columns, without the file.
+    `source_name`, `table_name`: the raw table. `key`: columns, without the file, where it is not the table's own key.
 -#}
-{% macro one_row_per_key(source_relation, key) %}
+{% macro one_row_per_key(source_name, table_name, key=none) %}
+    {%- set source_relation = source(source_name, table_name) -%}
+    {%- set key = key or landed_table(source_name, table_name).key -%}
     select landed.*
     from {{ source_relation }} as landed
     where

@@ -135,12 +135,12 @@ def forget(
     dry_run: bool,
     wait_seconds: float,
 ) -> int:
-    """Takes out what a file, a symbol or a range of days brought, ledger included.
+    """Takes out what a file, an exchange, a symbol or a range of days brought, ledger included.
 
     A range of days takes the files that lie in it wholly; those that only partly do are named and stay.
     """
     if not paths and selection == Selection():
-        raise WrongUsage("say what to forget: --file, --symbol, --dataset, --interval, --start or --end")
+        raise WrongUsage("say what to forget: --file, --exchange, --symbol, --dataset, --interval, --start or --end")
     if dry_run:
         with warehouse.reader(context.warehouse, wait_seconds=wait_seconds) as connection:
             gone = forgetting.choose(connection, paths, selection)

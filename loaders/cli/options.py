@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from loaders.datasets import DATASETS, INTERVALS, SYMBOL
+from loaders.datasets import DATASETS, EXCHANGES, INTERVALS, SYMBOL
 from loaders.errors import WrongUsage
 from loaders.selection import Selection
 
@@ -48,6 +48,7 @@ def selecting(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def with_selection(
         *given: Any,
+        exchanges: tuple[str, ...],
         symbols: tuple[str, ...],
         datasets: tuple[str, ...],
         intervals: tuple[str, ...],
@@ -55,12 +56,19 @@ def selecting(command: Callable[..., Any]) -> Callable[..., Any]:
         end: datetime | None,
         **others: Any,
     ) -> Any:
-        selection = selection_of(symbols, datasets, intervals, start, end)
+        selection = selection_of(exchanges, symbols, datasets, intervals, start, end)
         return command(*given, selection=selection, **others)
 
     chosen: Callable[..., Any] = with_selection
     for option in reversed(
         (
+            click.option(
+                "--exchange",
+                "exchanges",
+                type=click.Choice(EXCHANGES),
+                multiple=True,
+                help="Only this exchange; repeatable.",
+            ),
             click.option("--symbol", "symbols", type=Symbol(), multiple=True, help="Only this symbol; repeatable."),
             click.option(
                 "--dataset",
@@ -85,6 +93,7 @@ def selecting(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def selection_of(
+    exchanges: tuple[str, ...],
     symbols: tuple[str, ...],
     datasets: tuple[str, ...],
     intervals: tuple[str, ...],
@@ -95,11 +104,12 @@ def selection_of(
     if start and end and end < start:
         raise WrongUsage(f"--end {end:%Y-%m-%d} is before --start {start:%Y-%m-%d}: swap them")
     return Selection(
-        frozenset(symbols),
-        frozenset(datasets),
-        frozenset(intervals),
-        start,
-        end + timedelta(days=1) if end else None,
+        exchanges=frozenset(exchanges),
+        symbols=frozenset(symbols),
+        datasets=frozenset(datasets),
+        intervals=frozenset(intervals),
+        start=start,
+        end=end + timedelta(days=1) if end else None,
     )
 
 

@@ -26,12 +26,16 @@ LAYOUTS: dict[str, FileLayout] = {
     for layout in (KLINES, AGG_TRADES, METRICS, FUNDING_RATES, LIQUIDATIONS, FORCE_ORDERS, OHLCVT, LEVELS)
 }
 
+#: Exchanges of which something can be landed, as options and tables use them.
+EXCHANGES: tuple[str, ...] = tuple(sorted({layout.exchange for layout in LAYOUTS.values()}))
+
 #: Names of datasets as options and tables use them.
-DATASETS: tuple[str, ...] = ("klines", "aggTrades", "metrics", "fundingRate", "liquidations", "ohlcvt", "levels")
+DATASETS: tuple[str, ...] = tuple(dict.fromkeys(layout.dataset for layout in LAYOUTS.values()))
 
 __all__ = [
     "AGG_TRADES",
     "DATASETS",
+    "EXCHANGES",
     "FORCE_ORDERS",
     "FUNDING_RATES",
     "INTERVALS",

@@ -80,10 +80,12 @@ class Column:
 class Identity:
     """What a file is, whatever its place: the landing's unit of replacement.
 
+    `exchange` is whose market the rows are about: two exchanges may have a dataset, or a symbol, of the same name.
     `period_start` inclusive, `period_end` exclusive, UTC; None where the name gives no period. `provider` is whose
     levels a file holds, None for all other datasets.
     """
 
+    exchange: str
     dataset: str
     market: str | None
     kline_type: str | None
@@ -107,6 +109,7 @@ class FileLayout:
     """
 
     name: str
+    exchange: str
     dataset: str
     table: str
     columns: tuple[Column, ...]

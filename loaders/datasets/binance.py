@@ -27,6 +27,7 @@ _CANDLE_CHECKS = (
 
 KLINES = FileLayout(
     name="klines",
+    exchange="binance",
     dataset="klines",
     table="binance_klines",
     columns=(
@@ -50,6 +51,7 @@ KLINES = FileLayout(
 
 AGG_TRADES = FileLayout(
     name="aggTrades",
+    exchange="binance",
     dataset="aggTrades",
     table="binance_agg_trades",
     columns=(
@@ -76,6 +78,7 @@ AGG_TRADES = FileLayout(
 
 METRICS = FileLayout(
     name="metrics",
+    exchange="binance",
     dataset="metrics",
     table="binance_metrics",
     columns=(
@@ -104,6 +107,7 @@ METRICS = FileLayout(
 
 FUNDING_RATES = FileLayout(
     name="fundingRate",
+    exchange="binance",
     dataset="fundingRate",
     table="binance_funding_rates",
     columns=(
@@ -150,6 +154,7 @@ _ORDER_KEY = (
 #: liquidationSnapshot, withdrawn by the exchange; people still hold files. Rows appear twice.
 LIQUIDATIONS = FileLayout(
     name="liquidationSnapshot",
+    exchange="binance",
     dataset="liquidations",
     table="binance_liquidations",
     columns=(
@@ -172,6 +177,7 @@ LIQUIDATIONS = FileLayout(
 #: Recordings of the forceOrder stream: many symbols in one file, written without the quote currency where it is USDT.
 FORCE_ORDERS = FileLayout(
     name="forceOrder",
+    exchange="binance",
     dataset="liquidations",
     table="binance_liquidations",
     columns=(

@@ -2,7 +2,7 @@
 
 A file `SYMBOL-levels-PROVIDER.csv`, with a period behind it (`-2024-03`, `-2024-03-01`) or without. Rows of one time
 are one picture, which stands until the provider's next time. Only the proportions within a picture count, so the volume
-may have any unit.
+may have any unit. They are about Binance's markets: that is where they are judged.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ end"""
 
 LEVELS = FileLayout(
     name="levels",
+    exchange="binance",
     dataset="levels",
     table="external_levels",
     columns=(

@@ -18,6 +18,7 @@ MINUTES: dict[int, str] = {
 
 OHLCVT = FileLayout(
     name="ohlcvt",
+    exchange="kraken",
     dataset="ohlcvt",
     table="kraken_ohlcvt",
     columns=(

@@ -55,10 +55,10 @@ def identify(name: str, folders: Sequence[str], market: Market = "um") -> tuple[
     if match := _RECORDING.fullmatch(name):
         start, end = _period(match["period"])
         place = _market_of(folders) or market
-        return "forceOrder", Identity("liquidations", place, None, None, None, start, end, "stream")
+        return "forceOrder", Identity("binance", "liquidations", place, None, None, None, start, end, "stream")
     if (match := _OHLCVT.fullmatch(name)) and (interval := MINUTES.get(int(match["minutes"]))):
         quarter_start, quarter_end = _quarter_of(folders)
-        identity = Identity("ohlcvt", "spot", None, match["pair"], interval, quarter_start, quarter_end)
+        identity = Identity("kraken", "ohlcvt", "spot", None, match["pair"], interval, quarter_start, quarter_end)
         return "ohlcvt", identity
     return None
 
@@ -68,9 +68,9 @@ def _archive_file(match: re.Match[str], folders: Sequence[str], market: Market) 
     start, end = _period(match["period"])
     _agree(symbol, what, folders)
     if what in _TYPES:
-        return what, Identity(_TYPES[what], market, None, symbol, None, start, end)
+        return what, Identity("binance", _TYPES[what], market, None, symbol, None, start, end)
     kline_type = next((_KLINE_TYPES[folder] for folder in reversed(folders) if folder in _KLINE_TYPES), "last")
-    return "klines", Identity("klines", market, kline_type, symbol, what, start, end)
+    return "klines", Identity("binance", "klines", market, kline_type, symbol, what, start, end)
 
 
 def _levels(match: re.Match[str], folders: Sequence[str], market: Market) -> Identity:
@@ -82,7 +82,7 @@ def _levels(match: re.Match[str], folders: Sequence[str], market: Market) -> Ide
         )
     start, end = _period(match["period"]) if match["period"] else (None, None)
     _agree(symbol, "levels", folders)
-    return Identity("levels", market, None, symbol, None, start, end, provider=provider)
+    return Identity("binance", "levels", market, None, symbol, None, start, end, provider=provider)
 
 
 def _symbol(text: str) -> str:

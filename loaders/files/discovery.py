@@ -53,7 +53,7 @@ class Found:
 
 
 def discover(folders: Sequence[Path], market: Market = "um", selection: Selection | None = None) -> Found:
-    """Files under `folders`, in the order in which they are to be landed: by dataset, symbol and period."""
+    """Files under `folders`, in the order in which they are to be landed: by exchange, dataset, symbol and period."""
     selection = selection or Selection()
     found = Found()
     roots = [folder.resolve() for folder in folders]
@@ -83,6 +83,7 @@ def discover(folders: Sequence[Path], market: Market = "um", selection: Selectio
 def _order(candidate: Candidate) -> tuple[str, ...]:
     identity = candidate.identity
     return (
+        identity.exchange,
         identity.dataset,
         identity.market or "",
         identity.kline_type or "",

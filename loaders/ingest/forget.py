@@ -115,5 +115,6 @@ def _layout_of(identity: Identity) -> FileLayout:
     return next(
         layout
         for layout in LAYOUTS.values()
-        if layout.dataset == identity.dataset and layout.many_symbols == (identity.symbol is None)
+        if (layout.exchange, layout.dataset) == (identity.exchange, identity.dataset)
+        and layout.many_symbols == (identity.symbol is None)
     )

@@ -434,16 +434,23 @@ def _can_pass(error: Exception) -> bool:
     return isinstance(error, OSError | duckdb.IOException) and not isinstance(error, lasting)
 
 
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
 def request_of(arguments: Mapping[str, Any]) -> Request:
     """The request that a job was started with, from its row in the ledger."""
     selection = arguments["selection"]
     return Request(
         tuple(Path(folder) for folder in arguments["folders"]),
         Selection(
-            frozenset(selection["symbols"]),
-            frozenset(selection["datasets"]),
-            frozenset(selection["intervals"]),
-            *(datetime.fromisoformat(time) if time else None for time in (selection["start"], selection["end"])),
+            # A job of an older version could not choose among exchanges.
+            exchanges=frozenset(selection.get("exchanges", ())),
+            symbols=frozenset(selection["symbols"]),
+            datasets=frozenset(selection["datasets"]),
+            intervals=frozenset(selection["intervals"]),
+            start=_time(selection["start"]),
+            end=_time(selection["end"]),
         ),
         arguments["market"],
         arguments["verify"],

@@ -1,4 +1,4 @@
-"""What the ledger knows: jobs, files, coverage by symbol and dataset, failures, overlaps."""
+"""What the ledger knows: jobs, files, coverage by exchange, dataset and symbol, failures, overlaps."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import duckdb
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from loaders.warehouse.ledger import FILES
 
 _JOBS = """
     select job_id, status, started_at, finished_at, files_total, files_loaded, files_skipped, files_failed, rows_loaded
@@ -23,14 +25,14 @@ _FILES = """
     order by status
 """
 
-_COVERAGE = """
+_COVERAGE = f"""
     select
-        dataset, market, kline_type, symbol, "interval", provider,
+        exchange, dataset, market, kline_type, symbol, "interval", provider,
         count(*) as files,
         sum(rows_loaded)::bigint as rows,
         min(first_time) as first_time,
         max(last_time) as last_time
-    from ops.ingestion_files
+    from {FILES}
     where status = 'loaded'
     group by all
     order by all
@@ -43,13 +45,14 @@ _FAILURES = """
     order by path
 """
 
-_OVERLAPS = """
-    select one.dataset, one.market, one.symbol, one."interval", one.path, other.path as other_path,
+_OVERLAPS = f"""
+    select one.exchange, one.dataset, one.market, one.symbol, one."interval", one.path, other.path as other_path,
         greatest(one.first_time, other.first_time) as from_time, least(one.last_time, other.last_time) as to_time
-    from ops.ingestion_files as one
-    inner join ops.ingestion_files as other
+    from {FILES} as one
+    inner join {FILES} as other
         on
-            one.dataset = other.dataset
+            one.exchange is not distinct from other.exchange
+            and one.dataset = other.dataset
             and one.market is not distinct from other.market
             and one.kline_type is not distinct from other.kline_type
             and one.symbol is not distinct from other.symbol

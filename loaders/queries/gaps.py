@@ -28,6 +28,7 @@ KRAKEN_CANDLES = 720
 # A gap is known once rows on both of its sides are there.
 _GAPS = """
     select
+        gaps.exchange,
         gaps.dataset,
         gaps.market,
         gaps.symbol,
@@ -44,6 +45,7 @@ _GAPS = """
     left join ops.ingestion_files as files
         on
             files.status = 'loaded'
+            and gaps.exchange = files.exchange
             and gaps.dataset = files.dataset
             and gaps.market = files.market
             and gaps.symbol = files.symbol
@@ -58,6 +60,7 @@ _GAPS = """
 class Gap:
     """A gap: `missing` rows in [gap_start, gap_end), UTC. `rest` says whether REST has them: all, part or no."""
 
+    exchange: str
     dataset: str
     market: str
     symbol: str
@@ -73,16 +76,16 @@ class Gap:
 def find(connection: duckdb.DuckDBPyConnection, selection: Selection, at: datetime) -> list[Gap]:
     """The holes that are asked for, as the last `dbt build` saw them; `at` is the time of day, UTC, without a zone.
 
-    Raises `MartsMissing` if nothing was built.
+    Raises `MartsMissing` if nothing was built, or an older version built it.
     """
     try:
         rows = connection.execute(_GAPS).fetchall()
-    except duckdb.CatalogException as error:
+    except (duckdb.CatalogException, duckdb.BinderException) as error:
         raise MartsMissing("marts.data_gaps") from error
     gaps = [
-        Gap(dataset, market, symbol, interval, start, end, missing, suggested_file, known_since, rest)
-        for dataset, market, symbol, interval, start, end, missing, suggested_file, known_since in rows
-        for rest in [_rest(dataset, market, interval, start, end, at)]
+        Gap(exchange, dataset, market, symbol, interval, start, end, missing, suggested_file, known_since, rest)
+        for exchange, dataset, market, symbol, interval, start, end, missing, suggested_file, known_since in rows
+        for rest in [_rest(exchange, dataset, market, interval, start, end, at)]
     ]
     return [gap for gap in gaps if _asked(gap, selection)]
 
@@ -93,20 +96,21 @@ def _asked(gap: Gap, selection: Selection) -> bool:
     return (
         gap.gap_start < end
         and gap.gap_end > start
+        and (not selection.exchanges or gap.exchange in selection.exchanges)
         and (not selection.symbols or gap.symbol in selection.symbols)
         and (not selection.datasets or gap.dataset in selection.datasets)
         and (not selection.intervals or gap.interval in selection.intervals)
     )
 
 
-def _rest(dataset: str, market: str, interval: str, start: datetime, end: datetime, at: datetime) -> str:
+def _rest(exchange: str, dataset: str, market: str, interval: str, start: datetime, end: datetime, at: datetime) -> str:
     """`all` of the gap, `part` of it, or `no`."""
-    match dataset, market:
-        case (("klines" | "fundingRate"), "um"):
+    match exchange, dataset, market:
+        case "binance", ("klines" | "fundingRate"), "um":
             return "all"
-        case "metrics", "um":
+        case "binance", "metrics", "um":
             reaches_back_to = at - timedelta(days=OPEN_INTEREST_DAYS)
-        case "ohlcvt", _ if interval in INTERVALS and interval != "12h":
+        case "kraken", "ohlcvt", _ if interval in INTERVALS and interval != "12h":
             reaches_back_to = at - KRAKEN_CANDLES * timedelta(microseconds=interval_microseconds(interval))
         case _:
             return "no"
@@ -132,7 +136,7 @@ def text(gaps: Sequence[Gap]) -> str:
         table.add_column(column, no_wrap=True)
     for gap in gaps:
         table.add_row(
-            f"{gap.dataset} {gap.market} {gap.symbol} {gap.interval}",
+            f"{gap.exchange} {gap.dataset} {gap.market} {gap.symbol} {gap.interval}",
             _minute(gap.gap_start),
             _minute(gap.gap_end),
             f"{gap.missing:,}",

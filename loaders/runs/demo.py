@@ -104,7 +104,7 @@ def text(summary: Summary) -> str:
         "Holes",
     ]
     for gap in summary.holes:
-        series = f"{gap.dataset} {gap.market} {gap.symbol} {gap.interval}"
+        series = f"{gap.exchange} {gap.dataset} {gap.market} {gap.symbol} {gap.interval}"
         start, end = (f"{time:%Y-%m-%d %H:%M}" for time in (gap.gap_start, gap.gap_end))
         lines.append(f"  {series:28} {gap.missing:>4} missing from {start} to {end}")
     lines += [

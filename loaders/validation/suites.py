@@ -26,13 +26,9 @@ Status = Literal["pass", "fail", "error"]
 
 _DAY = INTERVALS["1d"]
 
-#: Raw table → column of the symbol and the candle's length in microseconds, where they are not the usual ones.
-_SYMBOLS = {"kraken_ohlcvt": "pair"}
+#: Key's column → the candle's length in microseconds.
 _STEP = 'case "interval" ' + " ".join(f"when '{name}' then {length}" for name, length in INTERVALS.items()) + " end"
-_STEPS = {
-    "binance_klines": _STEP,
-    "kraken_ohlcvt": "cast(interval_minutes as bigint) * 60000000",
-}
+_STEPS = {"interval": _STEP, "interval_minutes": "cast(interval_minutes as bigint) * 60000000"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +170,7 @@ def _of_landed_rows(table: Keyed) -> Iterator[Expectation]:
     layouts = [layout for layout in LAYOUTS.values() if layout.table == table.name]
     if not layouts:
         raise SchemaUnreadable(f"raw.{table.name} is described in the sources YAML, but no dataset lands in it")
-    time, symbol = quote(layouts[0].time), quote(_SYMBOLS.get(table.name, "symbol"))
+    time, symbol = quote(layouts[0].time), quote("pair" if "pair" in table.key else "symbol")
     faults = "\n        ".join(
         f"when ({condition}) is not true then '{reason}'" for reason, condition in _limits(table, layouts)
     )
@@ -210,7 +206,7 @@ with present as (
 ),
 ledger as (
     select * from ops.ingestion_files
-    where status = 'loaded' and dataset = '{layouts[0].dataset}'
+    where status = 'loaded' and exchange = '{layouts[0].exchange}' and dataset = '{layouts[0].dataset}'
 )
 select
     coalesce(present.file_id, ledger.file_id) as file_id,
@@ -232,7 +228,7 @@ where
 
 def _limits(table: Keyed, layouts: list[FileLayout]) -> list[tuple[str, str]]:
     """The landing's own checks, for rows of every interval at once."""
-    step = _STEPS.get(table.name, "0")
+    step = next((_STEPS[column] for column in table.key if column in _STEPS), "0")
     # Weeks and months begin at a day, not at a multiple of their length.
     aligned = f"epoch_us({quote(layouts[0].time)}) % least({step}, {_DAY}) = 0"
     # A stricter layout of the same table asks for more, and says so in checks that the others do not have.
@@ -677,11 +673,7 @@ _CANDLES_ARE_THOSE_LANDED = _same_rows(
 """,
     """
     select exchange, market, kline_type, symbol, "interval", cast(open_time as date) as day, count(*) as candles
-    from staging.stg_binance__klines
-    group by all
-    union all
-    select exchange, market, 'last', symbol, "interval", cast(open_time as date) as day, count(*) as candles
-    from staging.stg_kraken__ohlcvt
+    from intermediate.int_candles
     group by all
 """,
 )

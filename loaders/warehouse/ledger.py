@@ -8,20 +8,30 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from loaders.datasets import Identity
+from loaders.datasets import LAYOUTS, Identity
 from loaders.errors import JobUnknown
 
 Range = tuple[str | None, datetime, datetime]
 
-_FIELDS = ("dataset", "market", "kline_type", "symbol", "interval", "period_start", "period_end", "origin", "provider")
+#: What tells files apart, in the order of `Identity`.
+_FIELDS = tuple(field.name for field in fields(Identity))
 _IDENTITY = ", ".join(f'"{name}"' for name in _FIELDS)
+
+
+#: The ledger's files as a relation, for those who only read: no writer may have given an older ledger its newest
+#: columns yet.
+FILES = """(
+    from ops.ingestion_files
+    union all by name
+    select null::varchar as exchange, null::varchar as provider where false
+)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +103,7 @@ def landed_files(connection: duckdb.DuckDBPyConnection) -> dict[Identity, Landed
         rows = connection.execute(
             f"""
             select file_id, path, size_bytes, modified_ns, sha256, {_IDENTITY}
-            -- A reader may meet a ledger that no writer has given the newest column yet.
-            from (from ops.ingestion_files union all by name select null::varchar as provider where false)
+            from {FILES}
             where status = 'loaded'
             """
         ).fetchall()
@@ -177,6 +186,7 @@ def write_changes(
         "change_id": list(range(row[0] + 1, row[0] + 1 + len(touched))),
         "job_id": [job_id] * len(touched),
         "file_id": [file_id for file_id, *_ in touched],
+        "exchange": [identity.exchange for _, identity, *_ in touched],
         "dataset": [identity.dataset for _, identity, *_ in touched],
         "market": [identity.market for _, identity, *_ in touched],
         "kline_type": [identity.kline_type for _, identity, *_ in touched],
@@ -302,12 +312,15 @@ def _united(ranges: Iterable[Range]) -> list[Range]:
 
 
 def _identity(values: Sequence[Any]) -> Identity:
-    dataset, market, kline_type, symbol, interval, start, end, origin, provider = values
-    return Identity(dataset, market, kline_type, symbol, interval, _aware(start), _aware(end), origin, provider)
-
-
-def _aware(time: datetime | None) -> datetime | None:
-    return time.replace(tzinfo=UTC) if time else None
+    named: dict[str, Any] = {
+        name: value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
+        for name, value in zip(_FIELDS, values, strict=True)
+    }
+    # A ledger that was written before exchanges were told apart: each dataset had one.
+    named["exchange"] = named["exchange"] or next(
+        layout.exchange for layout in LAYOUTS.values() if layout.dataset == named["dataset"]
+    )
+    return Identity(**named)
 
 
 def _cell(identity: Identity | None, name: str) -> Any:

@@ -5,8 +5,8 @@ The macro `create_landing_tables` makes the same tables from the same YAML at th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,9 @@ import yaml
 from loaders.errors import SchemaTooNew, SchemaUnreadable
 from loaders.warehouse.transactions import transaction
 
-#: Version of the tables. Raise it when the YAML changes: missing columns are added to older warehouses, and a step of
-#: `_MIGRATIONS` does what cannot be derived.
-VERSION = 3
+#: Version of the tables. Raise it when the YAML changes: missing columns are added to older warehouses and filled by
+#: their `meta.backfill`, and a step of `_MIGRATIONS` does what neither can.
+VERSION = 4
 
 #: Version → statements that bring an older warehouse there, after missing tables and columns were added.
 _MIGRATIONS: dict[int, tuple[str, ...]] = {
@@ -44,11 +44,12 @@ _SCHEMAS = ("raw", "ops")
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of the landing area: columns are (name, type) in order."""
+    """A table of the landing area: columns are (name, type) in order; `backfill` fills one that is added, by SQL."""
 
     schema: str
     name: str
     columns: tuple[tuple[str, str], ...]
+    backfill: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def quoted(self) -> str:
@@ -59,6 +60,20 @@ class Table:
         """The CREATE TABLE statement."""
         columns = ", ".join(f"{quote(name)} {data_type}" for name, data_type in self.columns)
         return f"create table if not exists {self.quoted} ({columns})"
+
+    def add(self, missing: Container[str]) -> list[str]:
+        """The statements that add columns which an older table lacks."""
+        return [
+            f"alter table {self.quoted} add column {quote(name)} {data_type}"
+            for name, data_type in self.columns
+            if name in missing
+        ]
+
+    def fill(self, missing: Container[str]) -> list[str]:
+        """The statements that fill added columns for the rows that an older table has."""
+        return [
+            f"update {self.quoted} set {quote(name)} = {sql}" for name, sql in self.backfill.items() if name in missing
+        ]
 
 
 def quote(identifier: str) -> str:
@@ -94,7 +109,9 @@ def _tables_of(path: Path) -> Iterator[Table]:
                 columns = tuple((column["name"], column["data_type"]) for column in table["columns"])
             except KeyError as missing:
                 raise SchemaUnreadable(f"{path}: table {table['name']} has a column without {missing}") from None
-            yield Table(schema, table["name"], columns)
+            metas = {column["name"]: column.get("config", {}).get("meta", {}) for column in table["columns"]}
+            backfill = {name: meta["backfill"] for name, meta in metas.items() if "backfill" in meta}
+            yield Table(schema, table["name"], columns, backfill)
 
 
 def ensure(connection: duckdb.DuckDBPyConnection, project: Path, warehouse: Path) -> None:
@@ -104,17 +121,18 @@ def ensure(connection: duckdb.DuckDBPyConnection, project: Path, warehouse: Path
         raise SchemaTooNew(warehouse, found, VERSION)
     tables = read_tables(project)
     present = _columns_of(connection)
+    # A table that was updated cannot be altered in the same transaction, so all columns come first.
+    fills: list[str] = []
     statements = [f"create schema if not exists {quote(schema)}" for schema in _SCHEMAS]
     for table in tables.values():
         columns = present.get((table.schema, table.name))
         if columns is None:
             statements.append(table.create())
             continue
-        statements += [
-            f"alter table {table.quoted} add column {quote(name)} {data_type}"
-            for name, data_type in table.columns
-            if name not in columns
-        ]
+        missing = {name for name, _ in table.columns} - columns
+        statements += table.add(missing)
+        fills += table.fill(missing)
+    statements += fills
     for version in range((found or 0) + 1, VERSION + 1):
         statements += _MIGRATIONS.get(version, ()) if found is not None else ()
     if found != VERSION:

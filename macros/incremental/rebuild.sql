@@ -5,11 +5,12 @@
     A watermark on event time misses late files, a load number on rows misses rows that went away, and delete+insert by
     key leaves rows whose key is no longer produced. So a model of this strategy follows the ledger's changes:
 
-    1. `plan_rebuild` (pre-hook) writes into `state.rebuild_plan`, for each symbol, the earliest time touched by a change
+    1. `plan_rebuild` (pre-hook) writes into `state.rebuild_plan`, for each exchange and symbol, the earliest time touched by a change
        the model has not worked in yet, less one step: the open interest of 00:00 belongs to the candle of 23:55.
        On a first or full build it holds every symbol that was ever landed, from 1970 on.
     2. The model joins `source('state', 'rebuild_plan')` and gives every row of these symbols from there on. Its text is
-       the same on a first, a full and an incremental build.
+       the same on a first, a full and an incremental build. The plan holds the exchanges below the model only; a model
+       of several has a column `exchange` and joins on it, too, for two exchanges can have a symbol of the same name.
     3. `get_incremental_rebuild_sql` deletes these symbols' rows from there on and inserts what the model gave.
     4. `record_rebuild` (post-hook) writes down the number of the last change worked in, and the fingerprint.
 
@@ -35,11 +36,11 @@
         meta.time_column      the column compared with rebuild_from
         meta.rebuild_also     optional: which rows before rebuild_from the model gives anew too, as a condition on its
                               columns and rebuild_from, such as "ended_at >= rebuild_from"
-        meta.changes_where    optional: a condition on `ops.ingestion_changes`, such as "market = 'um'"; the datasets
-                              follow from the sources below the model
+        meta.changes_where    optional: a condition on `ops.ingestion_changes`, such as "market = 'um'"; exchanges
+                              and datasets follow from the sources below the model
 
     A change can reach back of itself, as where it turns the label of earlier snapshots. A view with `meta.rebuild_reach`
-    (symbol, reaches_back_to, up_to) says so: for the models above it, a change within the range counts from its start.
+    (exchange, symbol, reaches_back_to, up_to) says so: for the models above it, a change within the range counts from its start.
 -#}
 
 {% macro is_rebuild_model() %}
@@ -69,16 +70,29 @@
 {% endmacro %}
 
 
-{#- Datasets whose changes concern this model. -#}
+{#- Datasets whose changes concern this model, as pairs of exchange and dataset. -#}
 {% macro rebuild_datasets() %}
     {%- set datasets = [] -%}
     {%- for id in rebuild_ancestors(model, stop_at_rebuild=false) if id in graph.sources -%}
-        {%- set dataset = graph.sources[id].config.meta.get('dataset') -%}
-        {%- if dataset and dataset not in datasets -%}
-            {%- do datasets.append(dataset) -%}
+        {%- set landed = graph.sources[id].config.meta -%}
+        {%- if landed.get('dataset') and (landed.exchange, landed.dataset) not in datasets -%}
+            {%- do datasets.append((landed.exchange, landed.dataset)) -%}
         {%- endif -%}
     {%- endfor -%}
     {%- do return(datasets | sort) -%}
+{% endmacro %}
+
+
+{#- Whether this model's rows say of which exchange they are. One without that column must stand on a single exchange. -#}
+{% macro has_exchange() %}
+    {%- set exchanges = rebuild_datasets() | map('first') | unique | list -%}
+    {%- if 'exchange' not in model.columns and exchanges | length > 1 -%}
+        {%- do exceptions.raise_compiler_error(
+            model.name ~ ' rebuilds by changes of ' ~ exchanges | join(' and ')
+            ~ ', so its rows need a column exchange: a symbol can have the same name on both'
+        ) -%}
+    {%- endif -%}
+    {%- do return('exchange' in model.columns) -%}
 {% endmacro %}
 
 
@@ -193,9 +207,10 @@
         {%- set since = -1 if whole else rebuild_state(this.name).change_id -%}
         delete from state.rebuild_plan where model = '{{ this.name }}';
 
-        insert into state.rebuild_plan
+        insert into state.rebuild_plan (model, exchange, symbol, rebuild_from)
         select
             '{{ this.name }}' as model,
+            exchange,
             symbol,
             {% if whole -%}
                 timestamp '1970-01-01'
@@ -206,28 +221,35 @@
         where
             change_id > {{ since }}
             and change_id <= {{ rebuild_up_to() }}
-            and dataset in ('{{ rebuild_datasets() | join("', '") }}')
+            and (exchange, dataset) in (
+                {%- for exchange, dataset in rebuild_datasets() %}
+                ('{{ exchange }}', '{{ dataset }}'){{ ',' if not loop.last }}
+                {%- endfor %}
+            )
             and ({{ model.config.meta.get('changes_where', 'true') }})
-        group by symbol;
+        group by exchange, symbol;
 
         {% for reach in rebuild_reaches() -%}
             update state.rebuild_plan
             set rebuild_from = farthest.reaches_back_to
             from (
                 select
+                    plan.exchange,
                     plan.symbol,
                     min(reach.reaches_back_to) as reaches_back_to
                 from state.rebuild_plan as plan
                 inner join {{ reach }} as reach
                     on
-                        plan.symbol = reach.symbol
+                        plan.exchange = reach.exchange
+                        and plan.symbol = reach.symbol
                         and plan.rebuild_from > reach.reaches_back_to
                         and plan.rebuild_from <= reach.up_to
                 where plan.model = '{{ this.name }}'
-                group by plan.symbol
+                group by plan.exchange, plan.symbol
             ) as farthest
             where
                 rebuild_plan.model = '{{ this.name }}'
+                and rebuild_plan.exchange = farthest.exchange
                 and rebuild_plan.symbol = farthest.symbol;
         {%- endfor %}
 
@@ -255,6 +277,9 @@
     using state.rebuild_plan
     where
         rebuild_plan.model = '{{ this.name }}'
+        {%- if has_exchange() %}
+        and {{ target }}.exchange = rebuild_plan.exchange
+        {%- endif %}
         and {{ target }}.symbol = rebuild_plan.symbol
         and (
             {{ target }}.{{ model.config.meta['time_column'] }} >= rebuild_plan.rebuild_from

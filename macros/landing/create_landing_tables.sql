@@ -1,8 +1,9 @@
 {#-
     Makes the tables of `raw`, `ops` and `state` that are missing, and their missing columns, from the columns and types
-    in the sources YAML. Runs at the start of every dbt run, so that a build ends cleanly where nothing, or only some
-    datasets, was landed, or where an older version did it. The loaders make the same tables from the same YAML. Tables
-    that have no comment yet get their descriptions as comments, as dbt does for models.
+    in the sources YAML; a column that is added to an older table is filled by its `meta.backfill`. Runs at the start of
+    every dbt run, so that a build ends cleanly where nothing, or only some datasets, was landed, or where an older version
+    did it. The loaders make the same tables from the same YAML. Tables that have no comment yet get their descriptions as
+    comments, as dbt does for models.
 -#}
 {% macro create_landing_tables() %}
     {%- if execute -%}
@@ -17,6 +18,8 @@
         {%- endif -%}
         {%- set landing = [] -%}
         {%- set present = {} -%}
+        {#- A table that was updated cannot be altered in the same transaction, so all columns come first. -#}
+        {%- set fills = [] -%}
         {%- for row in run_query(
             "select schema_name || '.' || table_name, list(column_name) from duckdb_columns() "
             ~ "where database_name = current_database() and not internal group by all"
@@ -42,6 +45,12 @@
                 {%- do columns.append(described) -%}
                 {%- if table in present and column.name not in present[table] -%}
                     {%- do run_query('alter table ' ~ table ~ ' add column ' ~ described) -%}
+                    {%- set backfill = column.get('config', {}).get('meta', {}).get('backfill') -%}
+                    {%- if backfill -%}
+                        {%- do fills.append(
+                            'update ' ~ table ~ ' set ' ~ adapter.quote(column.name) ~ ' = ' ~ backfill
+                        ) -%}
+                    {%- endif -%}
                 {%- endif -%}
             {%- endfor -%}
             {%- do run_query('create table if not exists ' ~ table ~ ' (' ~ columns | join(', ') ~ ')') -%}
@@ -54,6 +63,9 @@
                     ) -%}
                 {%- endfor -%}
             {%- endif -%}
+        {%- endfor -%}
+        {%- for fill in fills -%}
+            {%- do run_query(fill) -%}
         {%- endfor -%}
     {%- endif -%}
 {% endmacro %}

@@ -12,12 +12,12 @@ reach as (
     select
         *,
         max(last_time) over (
-            partition by dataset, market, kline_type, symbol, interval
+            partition by exchange, dataset, market, kline_type, symbol, interval
             order by first_time, file_id
             rows between unbounded preceding and 1 preceding
         ) as latest_before,
         lead(first_time) over (
-            partition by dataset, market, kline_type, symbol, interval
+            partition by exchange, dataset, market, kline_type, symbol, interval
             order by first_time, file_id
         ) as next_first_time
     from files
@@ -35,6 +35,7 @@ ranked as (
 
     select
         file_id,
+        exchange,
         dataset,
         market,
         kline_type,
@@ -46,10 +47,10 @@ ranked as (
         last_id,
         coalesce(last_id - first_id + 1 = rows_loaded, false) as has_all_ids,
         path,
-        min(file_id) over (partition by dataset, market, kline_type, symbol, interval) as series_id,
+        min(file_id) over (partition by exchange, dataset, market, kline_type, symbol, interval) as series_id,
         -- The file's number comes last and decides nothing: files alike up to there have the same content.
         row_number() over (
-            partition by dataset, market, kline_type, symbol, interval
+            partition by exchange, dataset, market, kline_type, symbol, interval
             order by
                 case origin when 'archive' then 0 else 1 end,
                 period_end - period_start nulls last,

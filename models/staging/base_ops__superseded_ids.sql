@@ -19,7 +19,8 @@ better_ranges as (
     from overlapping_files as worse
     inner join overlapping_files as better
         on
-            worse.market = better.market
+            worse.exchange = better.exchange
+            and worse.market = better.market
             and worse.symbol = better.symbol
             and worse.precedence > better.precedence
             and worse.first_id <= better.last_id

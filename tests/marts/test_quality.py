@@ -135,6 +135,7 @@ STEPS = (
 )
 GAPS: list[tuple[Any, ...]] = [
     (
+        "binance",
         "aggTrades",
         "um",
         "BBBUSDT",
@@ -145,6 +146,7 @@ GAPS: list[tuple[Any, ...]] = [
         f"{ARCHIVE}/aggTrades/BBBUSDT/BBBUSDT-aggTrades-2024-03-01.zip",
     ),
     (
+        "binance",
         "aggTrades",
         "um",
         "BBBUSDT",
@@ -155,6 +157,7 @@ GAPS: list[tuple[Any, ...]] = [
         f"{ARCHIVE}/aggTrades/BBBUSDT/BBBUSDT-aggTrades-2024-03-01.zip",
     ),
     (
+        "binance",
         "aggTrades",
         "um",
         "BBBUSDT",
@@ -165,6 +168,7 @@ GAPS: list[tuple[Any, ...]] = [
         f"{ARCHIVE}/aggTrades/BBBUSDT/BBBUSDT-aggTrades-2024-03-03.zip",
     ),
     (
+        "binance",
         "fundingRate",
         "um",
         "BBBUSDT",
@@ -175,6 +179,7 @@ GAPS: list[tuple[Any, ...]] = [
         "data/futures/um/monthly/fundingRate/BBBUSDT/BBBUSDT-fundingRate-2024-03.zip",
     ),
     (
+        "binance",
         "klines",
         "spot",
         "AAAUSDT",
@@ -185,6 +190,7 @@ GAPS: list[tuple[Any, ...]] = [
         "data/spot/daily/klines/AAAUSDT/5m/AAAUSDT-5m-2024-03-01.zip",
     ),
     (
+        "binance",
         "klines",
         "um",
         "AAAUSDT",
@@ -195,6 +201,7 @@ GAPS: list[tuple[Any, ...]] = [
         f"{ARCHIVE}/klines/AAAUSDT/5m/AAAUSDT-5m-2024-03-02.zip",
     ),
     (
+        "binance",
         "klines",
         "um",
         "AAAUSDT",
@@ -205,6 +212,7 @@ GAPS: list[tuple[Any, ...]] = [
         f"{ARCHIVE}/klines/AAAUSDT/5m/AAAUSDT-5m-2024-03-03.zip",
     ),
     (
+        "binance",
         "metrics",
         "um",
         "AAAUSDT",
@@ -215,6 +223,7 @@ GAPS: list[tuple[Any, ...]] = [
         f"{ARCHIVE}/metrics/AAAUSDT/AAAUSDT-metrics-2024-03-01.zip",
     ),
     (
+        "binance",
         "metrics",
         "um",
         "AAAUSDT",
@@ -224,8 +233,8 @@ GAPS: list[tuple[Any, ...]] = [
         2,
         f"{ARCHIVE}/metrics/AAAUSDT/AAAUSDT-metrics-2024-03-02.zip",
     ),
-    ("ohlcvt", "spot", "AAAUSD", "1d", "2020-01-03", "2020-01-04", 1, "AAAUSD_1440.csv"),
-    ("ohlcvt", "spot", "AAAUSD", "1h", "2020-01-02 10:00", "2020-01-02 12:00", 2, "AAAUSD_60.csv"),
+    ("kraken", "ohlcvt", "spot", "AAAUSD", "1d", "2020-01-03", "2020-01-04", 1, "AAAUSD_1440.csv"),
+    ("kraken", "ohlcvt", "spot", "AAAUSD", "1h", "2020-01-02 10:00", "2020-01-02 12:00", 2, "AAAUSD_60.csv"),
 ]
 WARNINGS = {
     ("freshness", "klines", "AAAUSDT"),
@@ -252,7 +261,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
 
 def test_every_hole_is_told_and_nothing_else(built: Warehouse) -> None:
     found = built.query("select * from marts.data_gaps order by all")
-    assert found == [(*row[:4], at(row[4]), at(row[5]), *row[6:]) for row in GAPS]
+    assert found == [(*row[:5], at(row[5]), at(row[6]), *row[7:]) for row in GAPS]
 
 
 def completeness(warehouse: Warehouse, series: str) -> list[tuple[Any, ...]]:

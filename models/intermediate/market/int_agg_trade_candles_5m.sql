@@ -20,7 +20,9 @@ files as (
         rebuild_plan.rebuild_from
     from {{ source('ops', 'ingestion_files') }} as files
     inner join rebuild_plan
-        on files.symbol = rebuild_plan.symbol
+        on
+            files.exchange = rebuild_plan.exchange
+            and files.symbol = rebuild_plan.symbol
     where files.dataset = 'aggTrades'
 
 ),

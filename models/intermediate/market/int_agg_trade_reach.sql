@@ -21,6 +21,7 @@ neighbours as (
 reach as (
 
     select
+        'binance' as exchange,
         market,
         symbol,
         open_time as reaches_back_to,

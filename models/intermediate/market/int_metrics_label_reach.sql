@@ -24,6 +24,7 @@ runs as (
 reach as (
 
     select
+        'binance' as exchange,
         symbol,
         min(first_time) as reaches_back_to,
         max(last_time) as up_to

@@ -14,7 +14,8 @@ files as (
     from {{ source('ops', 'ingestion_files') }} as files
     inner join rebuild_plan
         on
-            files.symbol = rebuild_plan.symbol
+            files.exchange = rebuild_plan.exchange
+            and files.symbol = rebuild_plan.symbol
             and files.last_time >= rebuild_plan.rebuild_from
     where
         files.status = 'loaded'

@@ -1,13 +1,3 @@
-{%- set tables = [
-    source('raw_binance', 'binance_klines'),
-    source('raw_binance', 'binance_agg_trades'),
-    source('raw_binance', 'binance_metrics'),
-    source('raw_binance', 'binance_funding_rates'),
-    source('raw_binance', 'binance_liquidations'),
-    source('raw_kraken', 'kraken_ohlcvt'),
-    source('raw_external', 'external_levels'),
-] -%}
-{%- set datasets = ['klines', 'aggTrades', 'metrics', 'fundingRate', 'liquidations', 'ohlcvt', 'levels'] -%}
 with
 
 files as (
@@ -19,13 +9,15 @@ files as (
 
 row_counts as (
 
-    {%- for table in tables %}
+    {%- for source_name, table_name in landed_tables() %}
+    {%- set landed = landed_table(source_name, table_name) %}
 
     select
-        '{{ datasets[loop.index0] }}' as dataset,
+        '{{ landed.exchange }}' as exchange,
+        '{{ landed.dataset }}' as dataset,
         file_id,
         count(*) as row_count
-    from {{ table }}
+    from {{ source(source_name, table_name) }}
     group by file_id
 
     {%- if not loop.last %}
@@ -39,6 +31,7 @@ row_counts as (
 compared as (
 
     select
+        coalesce(files.exchange, row_counts.exchange) as exchange,
         coalesce(files.dataset, row_counts.dataset) as dataset,
         coalesce(files.symbol, '') as symbol,
         coalesce(files.file_id, row_counts.file_id) as file_id,
@@ -48,6 +41,7 @@ compared as (
     full outer join row_counts
         on
             files.file_id = row_counts.file_id
+            and files.exchange = row_counts.exchange
             and files.dataset = row_counts.dataset
 
 )

@@ -11,6 +11,7 @@ rebuild_plan as (
 candles as (
 
     select
+        ohlcvt.exchange,
         ohlcvt.symbol,
         ohlcvt.interval_minutes,
         ohlcvt.open_time,
@@ -23,7 +24,8 @@ candles as (
     from {{ ref('stg_kraken__ohlcvt') }} as ohlcvt
     inner join rebuild_plan
         on
-            ohlcvt.symbol = rebuild_plan.symbol
+            ohlcvt.exchange = rebuild_plan.exchange
+            and ohlcvt.symbol = rebuild_plan.symbol
             and ohlcvt.open_time >= {{ candle_start('rebuild_plan.rebuild_from', 1440) }}
     where
         ohlcvt.interval_minutes <= 1440
@@ -35,18 +37,21 @@ candles as (
 intervals as (
 
     select
+        files.exchange,
         files.symbol,
         files.interval,
         {{ interval_seconds('files.interval') }} // 60 as interval_minutes,
         min(files.first_time) as first_time
     from {{ source('ops', 'ingestion_files') }} as files
     inner join rebuild_plan
-        on files.symbol = rebuild_plan.symbol
+        on
+            files.exchange = rebuild_plan.exchange
+            and files.symbol = rebuild_plan.symbol
     where
         files.status = 'loaded'
         and files.dataset = 'ohlcvt'
         and files.rows_loaded > 0
-    group by files.symbol, files.interval
+    group by files.exchange, files.symbol, files.interval
 
 ),
 
@@ -54,6 +59,7 @@ intervals as (
 slots_with_trades as (
 
     select
+        intervals.exchange,
         intervals.symbol,
         intervals.interval,
         intervals.interval_minutes,
@@ -62,7 +68,8 @@ slots_with_trades as (
     from candles
     inner join intervals
         on
-            candles.symbol = intervals.symbol
+            candles.exchange = intervals.exchange
+            and candles.symbol = intervals.symbol
             and candles.interval_minutes < intervals.interval_minutes
             and candles.open_time >= intervals.first_time
     group by all
@@ -72,6 +79,7 @@ slots_with_trades as (
 from_finer as (
 
     select
+        slots_with_trades.exchange,
         slots_with_trades.symbol,
         slots_with_trades.interval,
         slots_with_trades.slot as window_start,
@@ -81,7 +89,8 @@ from_finer as (
     from slots_with_trades
     left join candles
         on
-            slots_with_trades.symbol = candles.symbol
+            slots_with_trades.exchange = candles.exchange
+            and slots_with_trades.symbol = candles.symbol
             and slots_with_trades.interval_minutes = candles.interval_minutes
             and slots_with_trades.slot = candles.open_time
     where candles.symbol is null
@@ -92,6 +101,7 @@ from_finer as (
 counted as (
 
     select
+        intervals.exchange,
         intervals.symbol,
         intervals.interval,
         longer.open_time as window_start,
@@ -109,15 +119,18 @@ counted as (
     from candles as longer
     inner join intervals
         on
-            longer.symbol = intervals.symbol
+            longer.exchange = intervals.exchange
+            and longer.symbol = intervals.symbol
             and longer.interval_minutes > intervals.interval_minutes
             and longer.open_time >= intervals.first_time
     left join candles as finer
         on
-            intervals.symbol = finer.symbol
+            intervals.exchange = finer.exchange
+            and intervals.symbol = finer.symbol
             and intervals.interval_minutes = finer.interval_minutes
             and {{ step_start('finer.open_time', 'longer.interval_minutes * 60') }} = longer.open_time
     group by
+        intervals.exchange,
         intervals.symbol,
         intervals.interval,
         longer.open_time,
@@ -142,6 +155,7 @@ short as (
 from_longer as (
 
     select
+        short.exchange,
         short.symbol,
         short.interval,
         short.window_start,
@@ -154,7 +168,8 @@ from_longer as (
             select 1
             from short as closer
             where
-                closer.symbol = short.symbol
+                closer.exchange = short.exchange
+                and closer.symbol = short.symbol
                 and closer.interval = short.interval
                 and closer.seen_in_minutes < short.seen_in_minutes
                 and closer.window_start >= short.window_start
@@ -167,6 +182,7 @@ from_longer as (
 surplus as (
 
     select
+        exchange,
         symbol,
         interval,
         window_start,
@@ -182,6 +198,7 @@ surplus as (
 other_prices as (
 
     select
+        exchange,
         symbol,
         interval,
         window_start,

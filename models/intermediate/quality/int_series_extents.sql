@@ -24,17 +24,13 @@ funding as (
 series as (
 
     select
-        case dataset when 'ohlcvt' then 'kraken' else 'binance' end as exchange,
-        dataset,
-        market,
-        symbol,
-        interval,
+        {{ series_columns() }},
         min(run_start) as first_time,
         max(run_end) as last_time,
         max(case dataset when 'metrics' then run_end else {{ candle_end('run_end', 'interval') }} end) as known_until,
         max({{ candle_end('run_end', 'interval') }}) as next_due
     from runs
-    group by dataset, market, symbol, interval
+    group by {{ series_columns() }}
 
     union all
 
@@ -54,7 +50,7 @@ series as (
     union all
 
     select
-        'binance' as exchange,
+        exchange,
         'fundingRate' as dataset,
         market,
         symbol,
@@ -64,7 +60,7 @@ series as (
         max(funded_at) as known_until,
         max(funded_at + coalesce(funding_interval_hours, 8) * interval '1 hour') as next_due
     from funding
-    group by market, symbol
+    group by exchange, market, symbol
 
 ),
 
@@ -73,11 +69,7 @@ series as (
 compared as (
 
     select
-        series.exchange,
-        series.dataset,
-        series.market,
-        series.symbol,
-        series.interval,
+        {{ series_columns('series') }},
         series.first_time,
         series.last_time,
         series.next_due,

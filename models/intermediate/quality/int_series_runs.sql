@@ -16,10 +16,11 @@ files as (
 
 ),
 
-klines as (
+candles as (
 
     select
-        'klines' as dataset,
+        exchange,
+        dataset,
         market,
         kline_type,
         symbol,
@@ -36,32 +37,7 @@ klines as (
         taker_buy_quote_volume,
         close_time,
         file_id
-    from {{ ref('stg_binance__klines') }}
-    where open_time >= {{ candle_start(rebuild_floor(), 1440) }}
-
-),
-
-ohlcvt as (
-
-    select
-        'ohlcvt' as dataset,
-        market,
-        'last' as kline_type,
-        symbol,
-        interval,
-        open_time as row_time,
-        open,
-        high,
-        low,
-        close,
-        volume,
-        cast(null as decimal(38, 8)) as quote_volume,
-        trade_count,
-        cast(null as decimal(38, 8)) as taker_buy_volume,
-        cast(null as decimal(38, 8)) as taker_buy_quote_volume,
-        cast(null as timestamp) as close_time,
-        file_id
-    from {{ ref('stg_kraken__ohlcvt') }}
+    from {{ ref('int_candles') }}
     where open_time >= {{ candle_start(rebuild_floor(), 1440) }}
 
 ),
@@ -70,6 +46,7 @@ ohlcvt as (
 snapshots as (
 
     select
+        exchange,
         'metrics' as dataset,
         market,
         '' as kline_type,
@@ -93,16 +70,14 @@ snapshots as (
         and snapshot_at >= {{ candle_start(rebuild_floor(), 1440) }}
     qualify
         row_number() over (
-            partition by market, symbol, {{ candle_start('snapshot_at') }} order by snapshot_at
+            partition by exchange, market, symbol, {{ candle_start('snapshot_at') }} order by snapshot_at
         ) = 1
 
 ),
 
 landed as (
 
-    select * from klines
-    union all
-    select * from ohlcvt
+    select * from candles
     union all
     select * from snapshots
 
@@ -119,7 +94,8 @@ steps as (
     from landed
     inner join rebuild_plan
         on
-            landed.symbol = rebuild_plan.symbol
+            landed.exchange = rebuild_plan.exchange
+            and landed.symbol = rebuild_plan.symbol
             and landed.row_time >= {{ candle_start('rebuild_plan.rebuild_from', 1440) }}
     inner join files
         on landed.file_id = files.file_id
@@ -139,7 +115,7 @@ numbered as (
     from steps
     window
         rows_of_the_day as (
-            partition by dataset, market, kline_type, symbol, interval, day
+            partition by exchange, dataset, market, kline_type, symbol, interval, day
             order by row_time
         )
 
@@ -199,6 +175,7 @@ judged as (
 runs as (
 
     select
+        exchange,
         dataset,
         market,
         kline_type,
@@ -236,7 +213,7 @@ runs as (
                     ) as decimal(38, 8))
         end as opens_apart
     from judged
-    group by dataset, market, kline_type, symbol, interval, day, run
+    group by exchange, dataset, market, kline_type, symbol, interval, day, run
 
 )
 

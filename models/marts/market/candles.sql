@@ -1,14 +1,8 @@
 with
 
-binance as (
+landed as (
 
-    select * from {{ ref('stg_binance__klines') }}
-
-),
-
-kraken as (
-
-    select * from {{ ref('stg_kraken__ohlcvt') }}
+    select * from {{ ref('int_candles') }}
 
 ),
 
@@ -21,32 +15,14 @@ candles as (
         symbol,
         interval,
         open_time,
-        cast(open as decimal(38, 15)) as open,
-        cast(high as decimal(38, 15)) as high,
-        cast(low as decimal(38, 15)) as low,
-        cast(close as decimal(38, 15)) as close,
-        cast(volume as decimal(38, 15)) as volume,
-        cast(quote_volume as decimal(38, 15)) as quote_volume,
-        cast(trade_count as bigint) as trade_count
-    from binance
-
-    union all
-
-    select
-        exchange,
-        market,
-        'last' as kline_type,
-        symbol,
-        interval,
-        open_time,
         open,
         high,
         low,
         close,
         volume,
-        cast(null as decimal(38, 15)) as quote_volume,
+        quote_volume,
         trade_count
-    from kraken
+    from landed
 
 )
 

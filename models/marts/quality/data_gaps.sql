@@ -10,14 +10,11 @@ gaps as (
 suggested as (
 
     select
-        dataset,
-        market,
-        symbol,
-        interval,
+        {{ series_columns() }},
         gap_start,
         gap_end,
         missing,
-        {{ archive_file('dataset', 'market', 'symbol', 'interval', 'missing_at') }} as suggested_file
+        {{ archive_file('missing_at') }} as suggested_file
     from gaps
 
 )

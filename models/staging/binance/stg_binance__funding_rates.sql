@@ -2,10 +2,7 @@ with
 
 source as (
 
-    {{ one_row_per_key(
-        source('raw_binance', 'binance_funding_rates'),
-        ['market', 'symbol', 'calc_time']
-    ) }}
+    {{ one_row_per_key('raw_binance', 'binance_funding_rates') }}
 
 ),
 

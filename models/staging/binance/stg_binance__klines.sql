@@ -2,10 +2,7 @@ with
 
 source as (
 
-    {{ one_row_per_key(
-        source('raw_binance', 'binance_klines'),
-        ['market', 'kline_type', 'symbol', 'interval', 'open_time']
-    ) }}
+    {{ one_row_per_key('raw_binance', 'binance_klines') }}
 
 ),
 

@@ -2,13 +2,7 @@ with
 
 source as (
 
-    {{ one_row_per_key(
-        source('raw_binance', 'binance_liquidations'),
-        [
-            'market', 'symbol', 'time', 'side', 'order_type', 'time_in_force', 'original_quantity', 'price',
-            'average_price', 'order_status', 'last_fill_quantity', 'accumulated_fill_quantity',
-        ]
-    ) }}
+    {{ one_row_per_key('raw_binance', 'binance_liquidations') }}
 
 ),
 

@@ -4,7 +4,7 @@ with
 source as (
 
     {{ one_row_per_key(
-        source('raw_external', 'external_levels'),
+        'raw_external', 'external_levels',
         ['market', 'provider', 'symbol', 'time']
     ) }}
 

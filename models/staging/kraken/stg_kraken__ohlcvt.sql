@@ -2,10 +2,7 @@ with
 
 source as (
 
-    {{ one_row_per_key(
-        source('raw_kraken', 'kraken_ohlcvt'),
-        ['pair', 'interval_minutes', 'timestamp']
-    ) }}
+    {{ one_row_per_key('raw_kraken', 'kraken_ohlcvt') }}
 
 ),
 
@@ -15,6 +12,7 @@ renamed as (
         -- ids
         'kraken' as exchange,
         'spot' as market,
+        'last' as kline_type,
         pair as symbol,
         -- Kraken names the lengths in minutes; ours are the archive's
         case

@@ -166,13 +166,17 @@ def test_a_newer_warehouse_is_refused_and_an_older_one_migrated(filled: Warehous
     write(trades, text(archive.trade_rows("2024-03-07")))
     filled.load()
     with duckdb.connect(filled.path) as connection:
+        for table in ("ops.ingestion_files", "ops.ingestion_changes"):
+            connection.execute(f"alter table {table} drop column exchange")
         connection.execute("alter table ops.ingestion_files drop column origin")
         connection.execute("alter table ops.ingestion_files drop column first_id")
         connection.execute("alter table ops.ingestion_files drop column last_id")
         connection.execute("update ops.schema_version set version = 0")
     write(filled.place("BTCUSDT-5m-2024-03-07.csv"), text(archive.kline_rows("2024-03-07")))
-    assert run(filled, "load", "--data-dir", str(filled.data))[0] == 0
+    assert run(filled, "load", "--data-dir", str(filled.data))[0::2] == (0, "")
     assert filled.query("select max(version) from ops.schema_version") == [(schema.VERSION,)]
+    for table in ("ops.ingestion_files", "ops.ingestion_changes"):
+        assert filled.query(f"select distinct exchange from {table}") == [("binance",)]
     assert filled.query("select count(*) from raw.binance_klines") == [(864,)]
     filled.consistent()
     with duckdb.connect(filled.path) as connection:

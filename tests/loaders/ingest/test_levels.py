@@ -168,6 +168,7 @@ def test_a_ledger_of_before_is_brought_up_to_date(house: Warehouse) -> None:
     house.load()
     with warehouse.writer(house.settings, house.path) as opened:
         opened.connection.execute("alter table ops.ingestion_files drop column provider")
+        opened.connection.execute("alter table ops.ingestion_files drop column exchange")
         opened.connection.execute("drop table raw.external_levels")
         opened.connection.execute("delete from ops.ingestion_files")
         opened.connection.execute("update ops.schema_version set version = 1")

@@ -23,7 +23,8 @@ def marts(tmp_path: Path) -> duckdb.DuckDBPyConnection:
         create schema marts;
         create schema ops;
         create table marts.data_gaps as
-        select *, timestamp '2026-06-28 12:00' as gap_start, timestamp '2026-06-29 12:00' as gap_end,
+        select if(dataset = 'ohlcvt', 'kraken', 'binance') as exchange, *,
+            timestamp '2026-06-28 12:00' as gap_start, timestamp '2026-06-29 12:00' as gap_end,
             288::bigint as missing, 'a file' as suggested_file
         from (values
             ('klines', 'um', 'BTCUSDT', '5m'), ('klines', 'spot', 'BTCUSDT', '5m'), ('metrics', 'um', 'BTCUSDT', '5m'),
@@ -31,7 +32,8 @@ def marts(tmp_path: Path) -> duckdb.DuckDBPyConnection:
             ('ohlcvt', 'spot', 'XBTUSD', '1m'), ('ohlcvt', 'spot', 'XBTUSD', '1h'), ('ohlcvt', 'spot', 'XBTUSD', '12h')
         ) as series (dataset, market, symbol, interval);
         create table ops.ingestion_files as
-        select 'loaded' as status, 'klines' as dataset, 'um' as market, 'last' as kline_type, 'BTCUSDT' as symbol,
+        select 'loaded' as status, 'binance' as exchange, 'klines' as dataset, 'um' as market,
+            'last' as kline_type, 'BTCUSDT' as symbol,
             '5m' as interval, *
         from (values
             (timestamp '2026-06-28', timestamp '2026-06-28 11:55', timestamp '2026-06-29 03:00'),
@@ -75,6 +77,8 @@ def test_only_what_is_asked_for(marts: duckdb.DuckDBPyConnection) -> None:
     assert gaps.find(marts, Selection(symbols=frozenset({"ETHUSDT"})), NOW) == []
     assert gaps.find(marts, Selection(start=datetime(2026, 6, 30, tzinfo=UTC)), NOW) == []
     assert len(gaps.find(marts, Selection(symbols=frozenset({"XBTUSD"})), NOW)) == 3
+    assert len(gaps.find(marts, Selection(exchanges=frozenset({"kraken"})), NOW)) == 3
+    assert gaps.find(marts, Selection(exchanges=frozenset({"kraken"}), symbols=frozenset({"BTCUSDT"})), NOW) == []
 
 
 def test_without_a_build_the_remedy_is_named(tmp_path: Path) -> None:
