@@ -196,7 +196,8 @@ def ended_in(warehouse: Warehouse, step: str, number: signal.Signals) -> str:
 def test_a_signal_ends_the_step_that_runs_and_the_next_run_goes_on(passed: Warehouse) -> None:
     target = passed.folder / "marts.duckdb"
     passed.environment["LOADERS_DATA_DOCS"] = str(passed.folder / "docs")
-    target.write_bytes(b"the last published file")
+    publish.publish(passed.settings, passed.path, target)
+    last_file = target.read_bytes()
     archive.klines(passed.data, "CCCUSDT", "2024-03-02")
     for step, number in (("build", signal.SIGKILL), ("build", signal.SIGTERM), ("validate", signal.SIGINT)):
         printed = ended_in(passed, step, number)
@@ -204,13 +205,15 @@ def test_a_signal_ends_the_step_that_runs_and_the_next_run_goes_on(passed: Wareh
             assert f"failed    {step}" in printed
             assert f"ended by signal {int(number)}" in printed
             assert "skipped   publish" in printed
-        assert target.read_bytes() == b"the last published file"
+        assert target.read_bytes() == last_file
         with FileLock(f"{passed.path}.lock", timeout=0):
             pass
     # What a killed process had committed waited in the log, and its scratch folder went with the next one.
     assert {path.name for path in passed.folder.glob("*.duckdb*")} == {
         "marts.duckdb",
+        "marts.duckdb.lock",
         "warehouse.duckdb",
+        "warehouse.duckdb.last_run.json",
         "warehouse.duckdb.lock",
     }
     # The build was whole, so what is left to do is what the last signal broke off.
@@ -225,13 +228,14 @@ def test_a_signal_while_it_publishes_leaves_the_last_file(
 ) -> None:
     quick_build(GOOD)
     target = passed.folder / "marts.duckdb"
-    target.write_bytes(b"the last published file")
+    publish.publish(passed.settings, passed.path, target)
+    last_file = target.read_bytes()
     monkeypatch.setattr(publish, "_sync", lambda path: os.kill(os.getpid(), signal.SIGTERM))
     done, said = run(passed)
     assert (outcomes(done)["validate"], outcomes(done)["publish"]) == ("ok", "failed")
     assert done.exit_status == 128 + signal.SIGTERM
     assert "ended by signal 15" in said[4]
-    assert target.read_bytes() == b"the last published file"
+    assert target.read_bytes() == last_file
     assert {path.name for path in passed.folder.glob("marts.duckdb*")} == {"marts.duckdb", "marts.duckdb.lock"}
 
 
