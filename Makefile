@@ -22,6 +22,7 @@ test: $(INSTALLED)
 	mypy
 	lint-imports
 	$(if $(SQL),$(ASIDE) sqlfluff lint $(SQL))
+	sqlfluff lint --templater placeholder loaders/validation/sql
 	$(ASIDE) dbt parse --warn-error --no-partial-parse
 	pytest
 

@@ -12,7 +12,7 @@ scores as (
 
     union all
 
-    select * from marts.liquidation_backtest_elsewhere
+    select * from marts.liquidation_backtest_external
 
 )
 

@@ -1,10 +1,10 @@
-"""Holes among trades: the time it takes to find them ÷ the time it took to land them.
+"""Gaps among trades: the time it takes to find them ÷ the time it took to land them.
 
     python benchmarks/gaps.py FOLDER [ROWS]
 
 Lands ROWS trades (default 4 M; 200 M take 15 GB of FOLDER) in daily files of up to 2 M, in which numbers are missing on
 purpose: in each file one, a thousand, and all of ten minutes; and of one day the whole file. Then it builds the models
-that tell of holes, asks `loaders gaps`, and does both again after one more file. Every command is a process of its own,
+that tell of gaps, asks `loaders gaps`, and does both again after one more file. Every command is a process of its own,
 as its users call it; what dbt takes to start is shown apart, since it does not grow with the trades.
 """
 
@@ -24,15 +24,15 @@ from landing import ROOT, ROWS, fresh, load, trades_file
 PLACES = (0.25, 0.4, 0.7)
 
 
-def holes_of(rows: int) -> list[tuple[int, int]]:
+def gaps_of(rows: int) -> list[tuple[int, int]]:
     """First row and length of each gap in a file: one trade, a thousand, ten minutes."""
     lengths = (1, 1000, rows // 144)
     return [(int(place * rows), length) for place, length in zip(PLACES, lengths, strict=True)]
 
 
 def write(folder: Path, number: int, rows: int) -> None:
-    """A day of trades with its holes."""
-    missing = " or ".join(f"i between {first} and {first + length - 1}" for first, length in holes_of(rows))
+    """A day of trades with its gaps."""
+    missing = " or ".join(f"i between {first} and {first + length - 1}" for first, length in gaps_of(rows))
     trades_file(folder, number, rows, missing)
 
 
@@ -52,7 +52,7 @@ def run(warehouse: Path, *command: str) -> tuple[float, str]:
 
 
 def find(warehouse: Path) -> tuple[float, float, float, list[dict[str, Any]]]:
-    """Seconds of dbt, of its models alone, of `loaders gaps`, and the holes."""
+    """Seconds of dbt, of its models alone, of `loaders gaps`, and the gaps."""
     dbt = str(Path(sys.executable).with_name("dbt"))
     only = ("--resource-type", "model", "--resource-type", "seed")
     build, _ = run(warehouse, dbt, "build", "--quiet", "--select", "+data_gaps", *only)
@@ -74,28 +74,28 @@ def main() -> int:
     numbers = [0, *range(2, days + 1)]
     for number in numbers:
         write(data, number, rows)
-    wanted = sorted([length for _ in numbers for _, length in holes_of(rows)] + [rows])
+    wanted = sorted([length for _ in numbers for _, length in gaps_of(rows)] + [rows])
     landing, _ = load(data, warehouse)
-    build, models, ask, holes = find(warehouse)
-    found = sorted(gap["missing"] for gap in holes)
+    build, models, ask, gaps = find(warehouse)
+    found = sorted(gap["missing"] for gap in gaps)
     first_complete = found == wanted
-    print(f"{len(numbers) * rows:,} numbers in {len(numbers)} files, {len(wanted)} holes planted")
+    print(f"{len(numbers) * rows:,} numbers in {len(numbers)} files, {len(wanted)} gaps planted")
     print(f"landing                       {landing:8.1f} s")
-    print(f"models of the holes           {models:8.1f} s of {build:.1f} s that dbt took")
+    print(f"models of the gaps            {models:8.1f} s of {build:.1f} s that dbt took")
     print(f"loaders gaps                  {ask:8.1f} s")
     print(f"time ÷ landing time           {(build + ask) / landing:8.2f}")
-    print(f"holes found                   {'all' if first_complete else 'NOT ALL'}: {len(found)} of {len(wanted)}")
+    print(f"gaps found                    {'all' if first_complete else 'NOT ALL'}: {len(found)} of {len(wanted)}")
 
     write(data, days + 1, rows)
     again, _ = load(data, warehouse)
     build, models, ask, more = find(warehouse)
-    wanted = sorted([*wanted, *(length for _, length in holes_of(rows))])
+    wanted = sorted([*wanted, *(length for _, length in gaps_of(rows))])
     found_more = sorted(gap["missing"] for gap in more)
     print(f"one more file: landing        {again:8.1f} s")
-    print(f"models of the holes           {models:8.1f} s of {build:.1f} s that dbt took")
+    print(f"models of the gaps            {models:8.1f} s of {build:.1f} s that dbt took")
     print(f"loaders gaps                  {ask:8.1f} s")
     complete = found_more == wanted
-    print(f"holes found                   {'all' if complete else 'NOT ALL'}: {len(found_more)} of {len(wanted)}")
+    print(f"gaps found                    {'all' if complete else 'NOT ALL'}: {len(found_more)} of {len(wanted)}")
     return 0 if complete and first_complete else 1
 
 

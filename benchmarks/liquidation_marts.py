@@ -135,7 +135,7 @@ group by all
 order by all
 """
 
-# The picture of each hour of the last 30 days, as the report draws it.
+# The map of each hour of the last 30 days, as the report draws it.
 HEATMAP = "select bucket_at, side, price_bin, volume_usd from marts.liquidation_heatmap where symbol = 'BTCUSDT'"
 
 
@@ -210,7 +210,7 @@ def backtest(warehouse: Path, events: int) -> float:
     """Seconds of the models of the backtest, for that many recorded liquidations."""
     with duckdb.connect(str(warehouse)) as connection:
         connection.execute(EVENTS, [events])
-    return build(warehouse, models=["int_backtest_questions+"]).models
+    return build(warehouse, models=["int_backtest_cases+"]).models
 
 
 def query(warehouse: Path, sql: str) -> float:

@@ -36,7 +36,8 @@ def built_once(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     day = archive.milliseconds(archive.day("2024-03-02")) // 1000
     archive.write(warehouse.data / "kraken" / "XBTUSD_1440.csv", [f"{day},100.0,101.0,99.0,100.0,1.5,7"])
     warehouse.load()
-    warehouse.build()
+    # Here, and nowhere else in the suite, the unit tests of the models run.
+    warehouse.build(unit_tests=True)
     validation = runner.validate(warehouse.settings, warehouse.path)
     assert validation.passed, runner.text(validation)
     return warehouse

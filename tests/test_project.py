@@ -174,10 +174,16 @@ def test_the_uniqueness_test_of_a_mart_is_on_its_key(manifest: Node, marts: list
     tested: dict[str, list[list[str]]] = {}
     for node in manifest["nodes"].values():
         about = node.get("test_metadata") or {}
-        if about.get("name") == "unique_key" and node["config"]["enabled"]:
-            tested.setdefault(node["attached_node"], []).append(about["kwargs"]["columns"])
+        if about.get("name") == "unique_combination_of_columns" and node["config"]["enabled"]:
+            tested.setdefault(node["attached_node"], []).append(about["kwargs"]["combination_of_columns"])
     wanted = {mart["name"]: [mart["config"]["meta"].get("key")] for mart in marts}
     assert {mart["name"]: tested.get(mart["unique_id"], []) for mart in marts} == wanted
+
+
+def test_every_dbt_test_has_a_name_that_dbt_does_not_cut(manifest: Node) -> None:
+    """Of a name that is too long, dbt leaves the first 30 characters and a hash, which tell nobody what failed."""
+    names = [node["name"] for node in manifest["nodes"].values() if node["resource_type"] == "test"]
+    assert [name for name in names if re.search(r"_[0-9a-f]{32}$", name)] == []
 
 
 def test_an_incremental_unique_key_is_the_key(models: list[Node]) -> None:

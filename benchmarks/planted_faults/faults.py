@@ -588,7 +588,7 @@ def mart_heatmap_altered(place: Place) -> None:
 
 
 @fault("a gap is taken out of data_gaps, and its candle out of the marts", behind=True)
-def hole_hidden(place: Place) -> None:
+def gap_hidden(place: Place) -> None:
     place.change(
         f"delete from marts.klines_5m where {_AT}",
         "delete from marts.data_gaps",

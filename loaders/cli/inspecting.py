@@ -33,7 +33,7 @@ def show_gaps(
     selection: Selection,
     wait_seconds: float,
 ) -> int:
-    """The holes in the data, as the last `dbt build` saw them: which file would fill each, and whether REST has it.
+    """The gaps in the data, as the last `dbt build` saw them: which file would fill each, and whether REST has it.
 
     A gap is a fact, not a failure: the exit status is 0.
     """

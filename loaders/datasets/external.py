@@ -1,7 +1,7 @@
-"""Levels from elsewhere: what other people's models, or vendors, say would be liquidated where.
+"""External levels: what other people's models, or vendors, say would be liquidated where.
 
 A file `SYMBOL-levels-PROVIDER.csv`, with a period behind it (`-2024-03`, `-2024-03-01`) or without. Rows of one time
-are one picture, which stands until the provider's next time. Only the proportions within a picture count, so the volume
+are one map snapshot, which stands until the provider's next time. Only the proportions within one count, so the volume
 may have any unit. They are about Binance's markets: that is where they are judged.
 """
 

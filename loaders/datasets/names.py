@@ -1,7 +1,7 @@
 """What a file is, from its name and the folders above it.
 
 Archive: `data/futures/um/{daily|monthly}/{type}/{SYMBOL}/[{interval}/]{SYMBOL}-{type or interval}-{period}.zip`;
-people also keep `SYMBOL/{aggTrades,metrics,klines/5m}/` or everything in one folder. Levels from elsewhere are named by
+people also keep `SYMBOL/{aggTrades,metrics,klines/5m}/` or everything in one folder. External levels are named by
 their users: `{SYMBOL}-levels-{PROVIDER}[-{period}].csv`.
 """
 

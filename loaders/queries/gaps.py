@@ -1,6 +1,6 @@
-"""The holes of `marts.data_gaps`, with what depends on the clock: since when each is known, and whether REST has it.
+"""The gaps of `marts.data_gaps`, with what depends on the clock: since when each is known, and whether REST has it.
 
-The holes themselves are defined in SQL, once. What the exchanges' REST interfaces still have:
+The gaps themselves are defined in SQL, once. What the exchanges' REST interfaces still have:
 
 - Binance USD-M klines and funding rates: all of them; open interest: the latest 30 days only.
 - Kraken OHLC: the 720 newest candles, and none of 12 hours.
@@ -74,7 +74,7 @@ class Gap:
 
 
 def find(connection: duckdb.DuckDBPyConnection, selection: Selection, at: datetime) -> list[Gap]:
-    """The holes that are asked for, as the last `dbt build` saw them; `at` is the time of day, UTC, without a zone.
+    """The gaps that are asked for, as the last `dbt build` saw them; `at` is the time of day, UTC, without a zone.
 
     Raises `MartsMissing` if nothing was built, or an older version built it.
     """
@@ -120,14 +120,14 @@ def _rest(exchange: str, dataset: str, market: str, interval: str, start: dateti
 
 
 def to_dict(gaps: Sequence[Gap]) -> dict[str, Any]:
-    """The holes as plain data."""
+    """The gaps as plain data."""
     return {"gaps": [asdict(gap) for gap in gaps]}
 
 
 def text(gaps: Sequence[Gap]) -> str:
-    """The holes as a table, one line each."""
+    """The gaps as a table, one line each."""
     if not gaps:
-        return "no holes"
+        return "no gaps"
     table = Table(box=None)
     for column in ("series", "from", "to"):
         table.add_column(column, no_wrap=True)

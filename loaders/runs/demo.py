@@ -63,7 +63,7 @@ class Summary:
     warehouse: Path
     report: LoadResult
     rows: list[tuple[str, int]]
-    holes: list[Gap]
+    gaps: list[Gap]
     levels: list[tuple[Any, ...]]
 
 
@@ -101,14 +101,14 @@ def text(summary: Summary) -> str:
         "Rows by table",
         *(f"  {name:36} {rows:>8,}" for name, rows in summary.rows),
         "",
-        "Holes",
+        "Gaps",
     ]
-    for gap in summary.holes:
+    for gap in summary.gaps:
         series = f"{gap.exchange} {gap.dataset} {gap.market} {gap.symbol} {gap.interval}"
         start, end = (f"{time:%Y-%m-%d %H:%M}" for time in (gap.gap_start, gap.gap_end))
         lines.append(f"  {series:28} {gap.missing:>4} missing from {start} to {end}")
     lines += [
-        "" if summary.holes else "  none",
+        "" if summary.gaps else "  none",
         "Nearest large levels (USD of position notional that would be liquidated)",
     ]
     for symbol, side, price_bin, last_price, volume in summary.levels:
@@ -135,7 +135,7 @@ def to_dict(summary: Summary) -> dict[str, Any]:
         "warehouse": str(summary.warehouse),
         "load": load.to_dict(summary.report),
         "rows": dict(summary.rows),
-        "holes": gaps.to_dict(summary.holes)["gaps"],
+        "gaps": gaps.to_dict(summary.gaps)["gaps"],
         "levels": [dict(zip(level, row, strict=True)) for row in summary.levels],
     }
 

@@ -32,7 +32,7 @@ from rich.table import Table as RichTable
 from loaders import signals, warehouse
 from loaders.settings import Settings
 from loaders.validation import data_docs
-from loaders.validation.suites import Expectation, Keyed, Result, Status, Suite, suites
+from loaders.validation.suites import Expectation, Result, Status, Suite, suites
 from loaders.warehouse import ledger, readiness
 from loaders.warehouse.readiness import State
 
@@ -202,7 +202,7 @@ def _run(context: EphemeralDataContext, source: SQLDatasource, suite: Suite, job
             for one in suite.expectations:
                 asked.add_expectation(
                     ExpectNoRows(
-                        unexpected_rows_query=_query(table, one),
+                        unexpected_rows_query=_query(one),
                         description=f"{one.name}: {one.description}",
                         meta={"name": one.name},
                     )
@@ -261,12 +261,9 @@ def _exception_in(info: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _query(table: Keyed, asked: Expectation) -> str:
-    """The question about the table by its name: what Great Expectations itself puts in takes no alias.
-
-    Values come as text: what a float cannot hold, Great Expectations looks up its stack for, value by value.
-    """
-    sql = asked.sql.replace("{batch}", table.full_name).replace("{", "{{").replace("}", "}}")
+def _query(asked: Expectation) -> str:
+    """Values come as text: what a float cannot hold, Great Expectations looks up its stack for, value by value."""
+    sql = asked.sql.replace("{", "{{").replace("}", "}}")
     return f"select cast(columns(*) as varchar), count(*) over () as unexpected_rows_in_all from ({sql}) as unexpected"
 
 

@@ -6,8 +6,8 @@
     1, 2, 4, ... 2^23 with their lowest low, highest high and last share, and every level climbs from its first step: at
     each size, it asks the block that begins where it stands, if one of that size does, and goes past it unless the
     ending lies within. Then it descends into the halves of the block that holds its ending. That is 47 joins of plain
-    equality, whatever the number of levels and of steps. Steps that are missing are missing from the blocks: nobody ends
-    there.
+    equality, whatever the number of levels and of steps. Missing steps are missing from the blocks: no level can end
+    in a missing step.
 
     `steps`: a CTE with position, low, high, log_share_total, one row for each position. Positions of two symbols lie
     at least 2^24 apart and every symbol's begin at a multiple of 2^24, so that no block holds steps of two symbols;
@@ -19,10 +19,7 @@
     {%- set sizes = 24 -%}
     {%- set carried = columns + ['side', 'liquidation_price', 'closing_log_share'] -%}
     {%- set ends_within -%}
-        case
-                when levels.side = 'long' then blocks.low <= levels.liquidation_price
-                else blocks.high >= levels.liquidation_price
-            end
+        {{ reaches_liquidation_price('blocks', 'levels') }}
             or blocks.log_share_total < levels.closing_log_share
     {%- endset -%}
 blocks_0 as (

@@ -1,16 +1,16 @@
 {#-
     What stood at each of some moments, by side and price bin: the same as the heatmap shows, for moments that lie anywhere
-    in the history and for bins near the price only. Gives CTEs; the last of them, `standing_bins`, has symbol, pictured_at,
+    in the history and for bins near the price only. Gives CTEs; the last of them, `standing_bins`, has symbol, as_of,
     side, price_bin and volume_usd.
 
-    A level stands from opened_at on, ended_at excluded. To ask every moment of every level would be the product of the
-    two, so moments are taken day by day. All that stands shrinks alike, so the levels that stand from a day's first moment
-    to its last are added up once, as of the day, and only the sums are shrunk to each moment; the few levels that begin or
-    end in between meet the moments one by one.
+    A level stands in [opened_at, ended_at). A cross join of levels and moments is too large, so moments are taken day by
+    day. All standing levels shrink by the same share, so the levels that stand from a day's first moment to its last are
+    added up once, as of the day, and only the sums are shrunk to each moment. The few levels that begin or end in between
+    are joined with each moment.
 
     `levels`: a CTE with symbol, side, price_bin, opened_at, ended_at (far away for one that still stands), and volume_usd
     and log_share_at_open, both double.
-    `moments`: a CTE with symbol, pictured_at, log_share_total, and lowest_price and highest_price, between which the bins
+    `moments`: a CTE with symbol, as_of, log_share_total, and lowest_price and highest_price, between which the bins
     must lie to be wanted; all three double, since they are compared and multiplied millions of times.
 -#}
 {% macro standing_bins(levels, moments) -%}
@@ -18,14 +18,14 @@ days_of_moments as (
 
     select
         symbol,
-        {{ candle_start('pictured_at', 1440) }} as day,
-        min(pictured_at) as first_pictured_at,
-        max(pictured_at) as last_pictured_at,
+        {{ candle_start('as_of', 1440) }} as day,
+        min(as_of) as first_as_of,
+        max(as_of) as last_as_of,
         max(log_share_total) as log_share_total,
         min(lowest_price) as lowest_price,
         max(highest_price) as highest_price
     from {{ moments }}
-    group by symbol, {{ candle_start('pictured_at', 1440) }}
+    group by symbol, {{ candle_start('as_of', 1440) }}
 
 ),
 
@@ -39,7 +39,7 @@ moments_of_days as (
     inner join days_of_moments
         on
             moments.symbol = days_of_moments.symbol
-            and {{ candle_start('moments.pictured_at', 1440) }} = days_of_moments.day
+            and {{ candle_start('moments.as_of', 1440) }} = days_of_moments.day
 
 ),
 
@@ -47,8 +47,8 @@ reaches_of_moments as (
 
     select
         symbol,
-        min(first_pictured_at) as first_pictured_at,
-        max(last_pictured_at) as last_pictured_at
+        min(first_as_of) as first_as_of,
+        max(last_as_of) as last_as_of
     from days_of_moments
     group by symbol
 
@@ -60,16 +60,16 @@ days_of_levels as (
         levels.*,
         cast(levels.price_bin as double) as price,
         {{ explode_steps(
-            candle_start('greatest(levels.opened_at, reaches_of_moments.first_pictured_at)', 1440),
-            "least(levels.ended_at, reaches_of_moments.last_pictured_at + interval '1 microsecond')",
+            candle_start('greatest(levels.opened_at, reaches_of_moments.first_as_of)', 1440),
+            "least(levels.ended_at, reaches_of_moments.last_as_of + interval '1 microsecond')",
             1440
         ) }} as day
     from {{ levels }} as levels
     inner join reaches_of_moments
         on
             levels.symbol = reaches_of_moments.symbol
-            and levels.opened_at <= reaches_of_moments.last_pictured_at
-            and levels.ended_at > reaches_of_moments.first_pictured_at
+            and levels.opened_at <= reaches_of_moments.last_as_of
+            and levels.ended_at > reaches_of_moments.first_as_of
 
 ),
 
@@ -83,8 +83,8 @@ levels_as_of_days as (
         days_of_levels.price,
         days_of_levels.opened_at,
         days_of_levels.ended_at,
-        days_of_levels.opened_at <= days_of_moments.first_pictured_at
-        and days_of_levels.ended_at > days_of_moments.last_pictured_at as stands_all_day,
+        days_of_levels.opened_at <= days_of_moments.first_as_of
+        and days_of_levels.ended_at > days_of_moments.last_as_of as stands_all_day,
         {{ remaining(
             'days_of_levels.volume_usd', 'days_of_moments.log_share_total', 'days_of_levels.log_share_at_open'
         ) }} as volume_of_day
@@ -93,8 +93,8 @@ levels_as_of_days as (
         on
             days_of_levels.symbol = days_of_moments.symbol
             and days_of_levels.day = days_of_moments.day
-            and days_of_levels.opened_at <= days_of_moments.last_pictured_at
-            and days_of_levels.ended_at > days_of_moments.first_pictured_at
+            and days_of_levels.opened_at <= days_of_moments.last_as_of
+            and days_of_levels.ended_at > days_of_moments.first_as_of
             and days_of_levels.price >= days_of_moments.lowest_price
             and days_of_levels.price <= days_of_moments.highest_price
 
@@ -119,7 +119,7 @@ parts_of_bins as (
 
     select
         moments_of_days.symbol,
-        moments_of_days.pictured_at,
+        moments_of_days.as_of,
         moments_of_days.log_share_since,
         bins_of_days.side,
         bins_of_days.price_bin,
@@ -136,7 +136,7 @@ parts_of_bins as (
 
     select
         moments_of_days.symbol,
-        moments_of_days.pictured_at,
+        moments_of_days.as_of,
         moments_of_days.log_share_since,
         levels_as_of_days.side,
         levels_as_of_days.price_bin,
@@ -146,8 +146,8 @@ parts_of_bins as (
         on
             levels_as_of_days.symbol = moments_of_days.symbol
             and levels_as_of_days.day = moments_of_days.day
-            and levels_as_of_days.opened_at <= moments_of_days.pictured_at
-            and levels_as_of_days.ended_at > moments_of_days.pictured_at
+            and levels_as_of_days.opened_at <= moments_of_days.as_of
+            and levels_as_of_days.ended_at > moments_of_days.as_of
             and levels_as_of_days.price >= moments_of_days.lowest_price
             and levels_as_of_days.price <= moments_of_days.highest_price
     where not levels_as_of_days.stands_all_day
@@ -158,14 +158,14 @@ standing_bins as (
 
     select
         symbol,
-        pictured_at,
+        as_of,
         side,
         price_bin,
         cast(
             cast(sum(volume_of_day) as double) * exp(max(log_share_since)) as decimal(38, 8)
         ) as volume_usd
     from parts_of_bins
-    group by symbol, pictured_at, side, price_bin
+    group by symbol, as_of, side, price_bin
 
 )
 {%- endmacro %}

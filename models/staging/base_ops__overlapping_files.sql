@@ -48,14 +48,10 @@ ranked as (
         coalesce(last_id - first_id + 1 = rows_loaded, false) as has_all_ids,
         path,
         min(file_id) over (partition by exchange, dataset, market, kline_type, symbol, interval) as series_id,
-        -- The file's number comes last and decides nothing: files alike up to there have the same content.
         row_number() over (
             partition by exchange, dataset, market, kline_type, symbol, interval
             order by
-                case origin when 'archive' then 0 else 1 end,
-                period_end - period_start nulls last,
-                sha256,
-                file_id
+                {{ file_precedence() }}
         ) as precedence
     from overlapping
 

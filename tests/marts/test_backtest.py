@@ -78,19 +78,19 @@ def as_our_levels(warehouse: Warehouse, bins: dict[Picture, float]) -> str:
     return "marts.liquidation_backtest"
 
 
-def as_levels_from_elsewhere(warehouse: Warehouse, bins: dict[Picture, float]) -> str:
+def as_external_levels(warehouse: Warehouse, bins: dict[Picture, float]) -> str:
     """Lands the bins as a vendor's file, and gives the mart in which it is judged."""
     rows = [f"{time:%Y-%m-%d %H:%M:%S},AAAUSDT,{side},{price},{volume}" for (time, side, price), volume in bins.items()]
     archive.levels(warehouse.data, "AAAUSDT", "vendor", None, rows)
     warehouse.load()
-    warehouse.build_untested("--select", "+liquidation_backtest_elsewhere")
-    return "marts.liquidation_backtest_elsewhere"
+    warehouse.build_untested("--select", "+liquidation_backtest_external")
+    return "marts.liquidation_backtest_external"
 
 
 Source = Callable[[Warehouse, dict[Picture, float]], str]
 SOURCES = pytest.mark.parametrize(
     "source",
-    [pytest.param(as_our_levels, id="our levels"), pytest.param(as_levels_from_elsewhere, id="levels from elsewhere")],
+    [pytest.param(as_our_levels, id="our levels"), pytest.param(as_external_levels, id="external levels")],
 )
 
 
@@ -120,7 +120,7 @@ def judged(warehouse: Warehouse, draw_map: Callable[..., Bins], source: Source) 
     }
     mart = source(warehouse, bins)
     warehouse.build_untested(
-        "--select", "int_backtest_questions+", "--vars", "{liquidation_backtest_horizons_minutes: [0]}"
+        "--select", "int_backtest_cases+", "--vars", "{liquidation_backtest_horizons_minutes: [0]}"
     )
     return warehouse.query(
         f"select events, hit_rate, coverage_share, null_hit_rate, lift from {mart}"
@@ -240,7 +240,7 @@ def test_all_recorded_liquidations_are_judged_as_the_plain_reference_judges_them
 
     for mart, map_at in (
         ("marts.liquidation_backtest", ours),
-        ("marts.liquidation_backtest_elsewhere", vendors),
+        ("marts.liquidation_backtest_external", vendors),
     ):
         expected = plain.judge(
             plain.events_of(orders), map_at, closes.get, HORIZONS, TOLERANCES, LAGS, Decimal("0.1"), 2
@@ -258,8 +258,8 @@ def test_all_recorded_liquidations_are_judged_as_the_plain_reference_judges_them
             assert found[key] == pytest.approx(row, abs=1e-6), (mart, key)
 
 
-def test_a_picture_comes_from_one_file_whole(warehouse: Warehouse) -> None:
-    """A month that knows another level at the same time adds nothing to the picture of the day."""
+def test_a_map_snapshot_comes_from_one_file_whole(warehouse: Warehouse) -> None:
+    """A month that knows another level at the same time adds nothing to the snapshot of the day."""
     day = ["2024-03-01 10:00:00,BTCUSDT,long,59000,1", "2024-03-01 10:00:00,BTCUSDT,short,61000,2"]
     month = ["2024-03-01 10:00:00,BTCUSDT,long,58000,9", "2024-03-01 11:00:00,BTCUSDT,long,57000,3"]
     archive.levels(warehouse.data, "BTCUSDT", "vendor", "2024-03-01", day)
@@ -268,7 +268,7 @@ def test_a_picture_comes_from_one_file_whole(warehouse: Warehouse) -> None:
     warehouse.load()
     warehouse.build_untested("--select", "+stg_external__levels")
     assert warehouse.query(
-        "select provider, hour(pictured_at), side, price, volume from staging.stg_external__levels order by all"
+        "select provider, hour(as_of), side, price, volume from staging.stg_external__levels order by all"
     ) == [
         ("rival", 10, "long", 58500, 4),
         ("vendor", 10, "long", 59000, 1),

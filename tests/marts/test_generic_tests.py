@@ -21,20 +21,20 @@ LITERAL_ROWS = {
 TESTS = """
 models:
   - name: key_right
-    data_tests: [&key {unique_key: {arguments: {columns: [symbol, number]}}}]
+    data_tests: [&key {unique_combination_of_columns: {arguments: {combination_of_columns: [symbol, number]}}}]
   - name: key_doubled
     data_tests: [*key]
   - name: key_null
     data_tests: [*key]
   - name: value_right
-    data_tests: [&value {holds: {arguments: {expression: number > 0}}}]
+    data_tests: [&value {expression_is_true: {arguments: {expression: number > 0}}}]
   - name: value_wrong
     data_tests: [*value]
   - name: value_null
     data_tests: [*value]
   - name: grid_right
-    data_tests: [&grid {no_holes_on_grid: {arguments: {time_column: open_time, dataset: klines}}}]
-  - name: grid_with_a_hole
+    data_tests: [&grid {no_gaps_on_grid: {arguments: {time_column: open_time, dataset: klines}}}]
+  - name: grid_with_a_gap
     data_tests: [*grid]
   - name: grid_that_stopped
     data_tests: [*grid]
@@ -44,7 +44,7 @@ models:
 GRID = "select symbol, open_time from {{{{ ref('stg_binance__klines') }}}} where {condition}"
 GRID_ROWS = {
     "grid_right": GRID.format(condition="true"),
-    "grid_with_a_hole": GRID.format(condition="open_time != '2024-03-01 05:00'"),
+    "grid_with_a_gap": GRID.format(condition="open_time != '2024-03-01 05:00'"),
     "grid_that_stopped": GRID.format(condition="open_time < '2024-03-02 05:00'"),
     "grid_empty": GRID.format(condition="false"),
 }
@@ -78,16 +78,16 @@ def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
 @pytest.mark.parametrize(
     ("model", "failing_rows"),
     [
-        pytest.param("key_right", 0, id="unique_key passes keys that differ in one column"),
-        pytest.param("key_doubled", 1, id="unique_key finds a key that stands twice"),
-        pytest.param("key_null", 1, id="unique_key finds a NULL in a key"),
-        pytest.param("value_right", 0, id="holds passes what is true of every row"),
-        pytest.param("value_wrong", 1, id="holds finds the row it is false of"),
-        pytest.param("value_null", 1, id="holds finds the row it is unknown of"),
-        pytest.param("grid_right", 0, id="no_holes_on_grid passes a whole series"),
-        pytest.param("grid_with_a_hole", 1, id="no_holes_on_grid finds a missing step"),
-        pytest.param("grid_that_stopped", 1, id="no_holes_on_grid finds a series that stopped"),
-        pytest.param("grid_empty", 2, id="no_holes_on_grid finds both days of an empty series"),
+        pytest.param("key_right", 0, id="unique_combination_of_columns passes keys that differ in one column"),
+        pytest.param("key_doubled", 1, id="unique_combination_of_columns finds a key that stands twice"),
+        pytest.param("key_null", 1, id="unique_combination_of_columns finds a NULL in a key"),
+        pytest.param("value_right", 0, id="expression_is_true passes what is true of every row"),
+        pytest.param("value_wrong", 1, id="expression_is_true finds the row it is false of"),
+        pytest.param("value_null", 1, id="expression_is_true finds the row it is unknown of"),
+        pytest.param("grid_right", 0, id="no_gaps_on_grid passes a whole series"),
+        pytest.param("grid_with_a_gap", 1, id="no_gaps_on_grid finds a missing step"),
+        pytest.param("grid_that_stopped", 1, id="no_gaps_on_grid finds a series that stopped"),
+        pytest.param("grid_empty", 2, id="no_gaps_on_grid finds both days of an empty series"),
     ],
 )
 def test_a_generic_test_finds_what_it_is_for(failures: dict[str, int], model: str, failing_rows: int) -> None:

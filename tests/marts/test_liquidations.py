@@ -79,7 +79,7 @@ class Market:
 
 
 def generate(symbol: str, start: datetime, days: int, price: str, seed: int) -> Market:
-    """A walk of prices and open interest, with holes in both, zeros, flat candles and mark prices on some days."""
+    """A walk of prices and open interest, with gaps in both, zeros, flat candles and mark prices on some days."""
     draw = random.Random(seed)
     tick = Decimal(price) / 10000
     ticks, contracts = 10000, Decimal(50000)
@@ -204,7 +204,7 @@ def test_days_in_any_order_give_the_same_liquidation_marts(warehouse: Warehouse)
         "liquidation_map",
         "liquidation_heatmap",
         "liquidation_backtest",
-        "liquidation_backtest_elsewhere",
+        "liquidation_backtest_external",
     ):
         assert expected[name]
         assert found[name] == expected[name], name

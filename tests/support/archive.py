@@ -253,7 +253,7 @@ def liquidations(root: Path, symbol: str, of: str, rows: Iterable[str]) -> Path:
 
 
 def levels(root: Path, symbol: str, provider: str, of: str | None, rows: Iterable[str]) -> Path:
-    """Levels from elsewhere, of a day, a month, or any time (None)."""
+    """External levels, of a day, a month, or any time (None)."""
     return write(root / f"{symbol}-levels-{provider}{f'-{of}' if of else ''}.csv", [LEVELS, *rows])
 
 
@@ -272,14 +272,14 @@ def some_liquidations(root: Path, symbol: str, of: str, keep: Keep = lambda time
 
 
 def some_levels(root: Path, symbol: str, of: str, keep: Keep = lambda time: True, shift: Decimal = Decimal(0)) -> Path:
-    """A picture every hour: twenty levels within 8 % of the price, one of them large."""
+    """A map snapshot every hour: twenty levels within 8 % of the price, one of them large."""
     start, end, _ = period(of)
     rows = []
     for time in filter(keep, steps(start, end, 60)):
         for index in range(20):
             number = noise("level", symbol, index, milliseconds(time))
             side, away = ("long", -1) if index % 2 else ("short", 1)
-            # No two of a picture lie at one price.
+            # No two of a snapshot lie at one price.
             price = price_at(symbol, time) * (1 + away * Decimal(20 * number + index + 1) / 250_000) + shift
             volume = 100 if index == number % 20 else 1 + index
             rows.append(f"{time:%Y-%m-%d %H:%M:%S},{symbol},{side},{price.quantize(Decimal('0.0001'))},{volume}")

@@ -72,8 +72,10 @@ class Warehouse:
         assert result.exit_status == expect, result
         return result
 
-    def build(self, *options: str, expect: int = 0) -> str:
-        """Runs `dbt build`: seeds, models and all tests."""
+    def build(self, *options: str, expect: int = 0, unit_tests: bool = False) -> str:
+        """Runs `dbt build`: seeds, models and data tests; `unit_tests` of models do not depend on the data."""
+        if not unit_tests:
+            options = ("--exclude-resource-type", "unit_test", *options)
         return self.dbt("build", *options, expect=expect)
 
     def dbt(self, command: str, *options: str, expect: int = 0) -> str:

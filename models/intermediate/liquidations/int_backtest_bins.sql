@@ -1,23 +1,23 @@
 with
 
-pictures as (
+map_snapshots as (
 
     select
         *,
         cast(price * (1 - {{ var('liquidation_backtest_reach') }}) as double) as lowest_price,
         cast(price * (1 + {{ var('liquidation_backtest_reach') }}) as double) as highest_price
-    from {{ ref('int_backtest_pictures') }}
+    from {{ ref('int_backtest_map_snapshots') }}
 
 ),
 
--- Ours: what stood of the levels themselves, so that no event lies too far back.
--- The sum of logarithms only falls, so the lowest of a step is that of its end.
+-- Our own maps are computed from the levels, not read from the heatmap, which reaches only some days back.
+-- The sum of logarithms never rises, so the lowest value of a step is the one at its end.
 timeline as (
 
     select
         symbol,
         {{ candle_start("step_at - interval '5 minutes'", var('liquidation_heatmap_step_minutes')) }}
-        + interval '{{ var("liquidation_heatmap_step_minutes") }} minutes' as pictured_at,
+        + interval '{{ var("liquidation_heatmap_step_minutes") }} minutes' as as_of,
         min(log_share_total) as log_share_total
     from {{ ref('int_liquidation_timeline') }}
     group by
@@ -29,17 +29,17 @@ timeline as (
 moments as (
 
     select
-        pictures.symbol,
-        pictures.pictured_at,
+        map_snapshots.symbol,
+        map_snapshots.as_of,
         cast(timeline.log_share_total as double) as log_share_total,
-        pictures.lowest_price,
-        pictures.highest_price
-    from pictures
+        map_snapshots.lowest_price,
+        map_snapshots.highest_price
+    from map_snapshots
     inner join timeline
         on
-            pictures.symbol = timeline.symbol
-            and pictures.pictured_at = timeline.pictured_at
-    where pictures.provider = {{ own_levels() }}
+            map_snapshots.symbol = timeline.symbol
+            and map_snapshots.as_of = timeline.as_of
+    where map_snapshots.provider = {{ own_levels() }}
 
 ),
 
@@ -50,7 +50,7 @@ levels as (
         side,
         price_bin,
         opened_at,
-        coalesce(liquidated_at, closed_at, timestamp '9999-12-31') as ended_at,
+        {{ level_ended_at() }} as ended_at,
         cast(volume_usd as double) as volume_usd,
         cast(log_share_at_open as double) as log_share_at_open
     from {{ ref('liquidation_levels') }}
@@ -61,7 +61,7 @@ levels as (
             "opened_at - interval '1 microsecond'", var('liquidation_heatmap_step_minutes')
         ) }}
         + interval '{{ var("liquidation_heatmap_step_minutes") }} minutes'
-        < coalesce(liquidated_at, closed_at, timestamp '9999-12-31')
+        < {{ level_ended_at() }}
 
 ),
 
@@ -72,7 +72,7 @@ own_bins as (
     select
         {{ own_levels() }} as provider,
         symbol,
-        pictured_at as asked_at,
+        as_of as asked_at,
         side,
         price_bin,
         volume_usd as volume
@@ -86,13 +86,13 @@ symbol_settings as (
 
 ),
 
--- Those from elsewhere, put into bins of the same width, so that a fine list and a coarse one are judged alike.
+-- External levels are put into bins of the same width, so that a fine list and a coarse one are judged alike.
 binned_levels as (
 
     select
         levels.provider,
         levels.symbol,
-        levels.pictured_at,
+        levels.as_of,
         levels.side,
         {{ price_bin('levels.price', 'symbol_settings.price_bin_width') }} as price_bin,
         levels.volume
@@ -100,12 +100,12 @@ binned_levels as (
     left join symbol_settings
         on levels.symbol = symbol_settings.symbol
     where
-        levels.market = 'um'
+        {{ is_perpetual('levels') }}
         and levels.volume > 0
 
 ),
 
-given_levels as (
+external_levels as (
 
     select
         *,
@@ -114,24 +114,29 @@ given_levels as (
 
 ),
 
-given_bins as (
+external_bins as (
 
     select
-        pictures.provider,
-        pictures.symbol,
-        pictures.asked_at,
-        given_levels.side,
-        given_levels.price_bin,
-        cast(sum(given_levels.volume) as decimal(38, 8)) as volume
-    from pictures
-    inner join given_levels
+        map_snapshots.provider,
+        map_snapshots.symbol,
+        map_snapshots.asked_at,
+        external_levels.side,
+        external_levels.price_bin,
+        cast(sum(external_levels.volume) as decimal(38, 8)) as volume
+    from map_snapshots
+    inner join external_levels
         on
-            pictures.provider = given_levels.provider
-            and pictures.symbol = given_levels.symbol
-            and pictures.pictured_at = given_levels.pictured_at
-            and pictures.lowest_price <= given_levels.price
-            and pictures.highest_price >= given_levels.price
-    group by pictures.provider, pictures.symbol, pictures.asked_at, given_levels.side, given_levels.price_bin
+            map_snapshots.provider = external_levels.provider
+            and map_snapshots.symbol = external_levels.symbol
+            and map_snapshots.as_of = external_levels.as_of
+            and map_snapshots.lowest_price <= external_levels.price
+            and map_snapshots.highest_price >= external_levels.price
+    group by
+        map_snapshots.provider,
+        map_snapshots.symbol,
+        map_snapshots.asked_at,
+        external_levels.side,
+        external_levels.price_bin
 
 ),
 
@@ -139,7 +144,7 @@ bins as (
 
     select * from own_bins
     union all
-    select * from given_bins
+    select * from external_bins
 
 )
 

@@ -11,23 +11,23 @@ tolerances as (
 asked as (
 
     select
-        pictures.provider,
-        questions.symbol,
-        questions.side,
-        questions.event_number,
-        questions.horizon,
-        questions.lag_days,
-        questions.asked_at,
-        questions.relative_event_price,
-        min(questions.lag_days) over (
+        map_snapshots.provider,
+        cases.symbol,
+        cases.side,
+        cases.event_number,
+        cases.horizon,
+        cases.lag_days,
+        cases.asked_at,
+        cases.relative_event_price,
+        min(cases.lag_days) over (
             partition by
-                pictures.provider, questions.symbol, questions.side, questions.event_number, questions.horizon
+                map_snapshots.provider, cases.symbol, cases.side, cases.event_number, cases.horizon
         ) as least_lag_days
-    from {{ ref('int_backtest_questions') }} as questions
-    inner join {{ ref('int_backtest_pictures') }} as pictures
+    from {{ ref('int_backtest_cases') }} as cases
+    inner join {{ ref('int_backtest_map_snapshots') }} as map_snapshots
         on
-            questions.symbol = pictures.symbol
-            and questions.asked_at = pictures.asked_at
+            cases.symbol = map_snapshots.symbol
+            and cases.asked_at = map_snapshots.asked_at
 
 ),
 
@@ -49,15 +49,15 @@ bins as (
         bins.symbol,
         bins.asked_at,
         bins.side,
-        cast(bins.price_bin as double) / cast(pictures.price as double) as relative_price,
+        cast(bins.price_bin as double) / cast(map_snapshots.price as double) as relative_price,
         cast(bins.volume as double) as volume,
         cast(sum(bins.volume) over map_side as double) / count(*) over map_side as mean_volume
     from {{ ref('int_backtest_bins') }} as bins
-    inner join {{ ref('int_backtest_pictures') }} as pictures
+    inner join {{ ref('int_backtest_map_snapshots') }} as map_snapshots
         on
-            bins.provider = pictures.provider
-            and bins.symbol = pictures.symbol
-            and bins.asked_at = pictures.asked_at
+            bins.provider = map_snapshots.provider
+            and bins.symbol = map_snapshots.symbol
+            and bins.asked_at = map_snapshots.asked_at
     window map_side as (partition by bins.provider, bins.symbol, bins.asked_at, bins.side)
 
 ),

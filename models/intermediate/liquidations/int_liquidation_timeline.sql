@@ -57,7 +57,7 @@ mark_klines as (
     select
         klines.symbol,
         klines.interval,
-        {{ candle_start('klines.open_time') }} + interval '5 minutes' as step_at,
+        klines.open_time,
         klines.low,
         klines.high
     from {{ ref('stg_binance__klines') }} as klines
@@ -66,24 +66,23 @@ mark_klines as (
             klines.symbol = rebuild_plan.symbol
             and klines.open_time >= rebuild_plan.rebuild_from - interval '5 minutes'
     where
-        klines.market = 'um'
+        {{ is_perpetual('klines') }}
         and klines.kline_type = 'mark'
         and klines.interval in ('1m', '5m')
         and klines.open_time >= {{ rebuild_floor() }} - interval '5 minutes'
 
 ),
 
+mark_minutes as (
+
+    select * from mark_klines
+    where interval = '1m'
+
+),
+
 mark_prices_of_minutes as (
 
-    select
-        symbol,
-        step_at,
-        min(low) as low,
-        max(high) as high
-    from mark_klines
-    where interval = '1m'
-    group by symbol, step_at
-    having count(*) = 5
+    {{ candles_from_minutes('mark_minutes', ['symbol'], ['low', 'high']) }}
 
 ),
 
@@ -116,7 +115,7 @@ known_snapshots as (
 
 ),
 
--- Over snapshots, not over candles: what was closed during a hole is in the first snapshot after it.
+-- Over snapshots, not over candles: what was closed during a gap is in the first snapshot after it.
 shrinkages as (
 
     select
@@ -157,7 +156,7 @@ facts as (
 
     select
         symbol,
-        step_at,
+        {{ candle_start('open_time') }} + interval '5 minutes' as step_at,
         null as traded_low,
         null as traded_high,
         low as mark_low,
@@ -174,7 +173,7 @@ facts as (
 
     select
         symbol,
-        step_at,
+        open_time + interval '5 minutes' as step_at,
         null as traded_low,
         null as traded_high,
         null as mark_low,

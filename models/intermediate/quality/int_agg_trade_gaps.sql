@@ -64,7 +64,7 @@ neighbours as (
 
 ),
 
--- Two holes can begin in one millisecond: they are told as one, so that the start is a key.
+-- Two gaps can begin in one millisecond: they are told as one, so that the start is a key.
 gaps as (
 
     select

@@ -62,52 +62,40 @@ marks as (
 
 ),
 
+last_price_minutes as (
+
+    select * from klines
+    where interval = '1m'
+
+),
+
+candles_of_minutes as (
+
+    {{ candles_from_minutes(
+        'last_price_minutes', ['market', 'symbol'], ['open', 'high', 'low', 'close', 'volume']
+    ) }}
+
+),
+
 one_minute as (
 
     select
         'klines_1m' as source,
         market,
         symbol,
-        candle_open_time,
-        min_by(open, open_time) as open,
-        max(high) as high,
-        min(low) as low,
-        max_by(close, open_time) as close,
-        sum(volume) as volume
-    from klines
-    where interval = '1m'
-    group by market, symbol, candle_open_time
-    having count(*) = 5
+        open_time as candle_open_time,
+        open,
+        high,
+        low,
+        close,
+        volume
+    from candles_of_minutes
 
 ),
 
--- A candle of trades is whole if no number is missing within it, before it and behind it; the ones before it and behind
--- it are looked for within a day.
-trade_candles as (
-
-    select
-        candles.*,
-        lag(candles.last_agg_trade_id) over (
-            partition by candles.market, candles.symbol order by candles.open_time
-        ) as previous_agg_trade_id,
-        lag(candles.open_time) over (
-            partition by candles.market, candles.symbol order by candles.open_time
-        ) >= candles.open_time - interval '1 day' as follows_within_a_day,
-        lead(candles.first_agg_trade_id) over (
-            partition by candles.market, candles.symbol order by candles.open_time
-        ) > candles.last_agg_trade_id + 1
-        and lead(candles.open_time) over (
-            partition by candles.market, candles.symbol order by candles.open_time
-        ) <= candles.open_time + interval '1 day' as lacks_its_end,
-        candles.open_time >= {{ candle_start('rebuild_plan.rebuild_from', 1440) }} as is_rebuilt
-    from {{ ref('int_agg_trade_candles_5m') }} as candles
-    inner join rebuild_plan
-        on
-            candles.symbol = rebuild_plan.symbol
-            and candles.open_time >= {{ candle_start('rebuild_plan.rebuild_from', 1440) }} - interval '1 day'
-    where candles.open_time >= {{ candle_start(rebuild_floor(), 1440) }} - interval '1 day'
-
-),
+{{ whole_trade_candles(
+    candle_start('rebuild_plan.rebuild_from', 1440), candle_start(rebuild_floor(), 1440)
+) }},
 
 trades as (
 
@@ -121,16 +109,7 @@ trades as (
         low,
         close,
         volume
-    from trade_candles
-    where
-        is_rebuilt
-        and reaches_end
-        and lacks_its_end is not true
-        and agg_trade_count = last_agg_trade_id - first_agg_trade_id + 1
-        and case
-            when follows_within_a_day then previous_agg_trade_id = first_agg_trade_id - 1
-            else starts_file
-        end
+    from whole_trade_candles
 
 ),
 

@@ -211,7 +211,7 @@ runs as (
                         / cast(sum(abs(close - open)) filter (where is_lively) as double),
                         8
                     ) as decimal(38, 8))
-        end as opens_apart
+        end as open_gap_ratio
     from judged
     group by exchange, dataset, market, kline_type, symbol, interval, day, run
 

@@ -27,16 +27,15 @@ last_candles as (
 
 ),
 
--- A step of time in which no candle was landed has no picture.
+-- A step without a candle has no map snapshot.
 buckets as (
 
     select
         candles.symbol,
         candles.bucket_at,
-        last_candles.as_of,
         least(
             candles.bucket_at + interval '{{ var("liquidation_heatmap_step_minutes") }} minutes', last_candles.as_of
-        ) as pictured_at
+        ) as as_of
     from candles
     inner join last_candles
         on
@@ -65,13 +64,13 @@ timeline as (
 
 ),
 
--- The sum of logarithms only falls, so the lowest of a bucket is that of its end.
+-- The sum of logarithms never rises, so the lowest value of a bucket is the one at its end.
 states as (
 
     select
         buckets.symbol,
         buckets.bucket_at,
-        buckets.pictured_at,
+        buckets.as_of,
         cast(timeline.log_share_total as double) as log_share_total
     from buckets
     inner join timeline
@@ -88,15 +87,15 @@ shown_levels as (
         levels.side,
         levels.price_bin,
         levels.opened_at,
-        coalesce(levels.liquidated_at, levels.closed_at, timestamp '9999-12-31') as ended_at,
-        -- cast here, once for each level rather than for each level and step
+        {{ level_ended_at('levels') }} as ended_at,
+        -- cast here, once per level rather than once per level and step
         cast(levels.volume_usd as double) as volume_usd,
         cast(levels.log_share_at_open as double) as log_share_at_open
     from levels
     inner join last_candles
         on
             levels.symbol = last_candles.symbol
-            and coalesce(levels.liquidated_at, levels.closed_at, timestamp '9999-12-31') > last_candles.shown_from
+            and {{ level_ended_at('levels') }} > last_candles.shown_from
     where levels.price_bin is not null
 
 ),
@@ -114,8 +113,8 @@ standing as (
     inner join shown_levels
         on
             states.symbol = shown_levels.symbol
-            and states.pictured_at >= shown_levels.opened_at
-            and states.pictured_at < shown_levels.ended_at
+            and states.as_of >= shown_levels.opened_at
+            and states.as_of < shown_levels.ended_at
 
 ),
 

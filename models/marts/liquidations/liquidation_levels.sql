@@ -172,9 +172,7 @@ carried_in as (
         on
             levels.symbol = rebuild_plan.symbol
             and levels.opened_at < rebuild_plan.rebuild_from
-    where
-        coalesce(levels.liquidated_at, levels.closed_at) is null
-        or coalesce(levels.liquidated_at, levels.closed_at) >= rebuild_plan.rebuild_from
+    where {{ level_ended_at('levels') }} >= rebuild_plan.rebuild_from
     {% else %}
     select * from new_levels
     where false
@@ -217,10 +215,7 @@ endings as (
         levels.*,
         timeline.step_at as ended_at,
         coalesce(
-            case
-                when levels.side = 'long' then timeline.low <= levels.liquidation_price
-                else timeline.high >= levels.liquidation_price
-            end, false
+            {{ reaches_liquidation_price('timeline', 'levels') }}, false
         ) as is_liquidated,
         timeline.log_share_total - timeline.log_share as log_share_before
     from first_endings as levels

@@ -17,7 +17,7 @@ last_candles as (
 
 ),
 
--- The sum of logarithms only falls, so the lowest is the last.
+-- The sum of logarithms never rises, so the lowest value is the last.
 states as (
 
     select
@@ -51,7 +51,7 @@ standing as (
         on levels.symbol = states.symbol
     where
         levels.opened_at <= states.as_of
-        and coalesce(levels.liquidated_at, levels.closed_at, timestamp '9999-12-31') > states.as_of
+        and {{ level_ended_at('levels') }} > states.as_of
         and levels.price_bin is not null
 
 ),

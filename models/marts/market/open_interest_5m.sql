@@ -22,9 +22,8 @@ snapshots as (
             metrics.symbol = rebuild_plan.symbol
             and metrics.snapshot_at >= rebuild_plan.rebuild_from - interval '5 minutes'
     where
-        metrics.market = 'um'
+        {{ is_perpetual('metrics') }}
         and metrics.snapshot_at >= {{ rebuild_floor() }} - interval '5 minutes'
-        and strpos(metrics.symbol, '_') = 0
 
 ),
 

@@ -49,8 +49,8 @@ renamed as (
 
 ),
 
--- Not `one_row_per_key`: where files of both kinds meet, rows of different labels can be the same snapshot, and rows of
--- the same label different ones. The order among files is the same as there.
+-- Not `one_row_per_key`: where files with both kinds of labels meet, rows with different labels can be one snapshot,
+-- and rows with the same label different ones.
 chosen as (
 
     select renamed.*
@@ -61,10 +61,7 @@ chosen as (
         row_number() over (
             partition by renamed.market, renamed.symbol, renamed.snapshot_at
             order by
-                case files.origin when 'archive' then 0 else 1 end,
-                files.period_end - files.period_start nulls last,
-                files.sha256,
-                renamed.file_id
+                {{ file_precedence('files') }}
         ) = 1
 
 )

@@ -1,6 +1,6 @@
 with
 
--- The key ends with the time: of a picture that two files have, all rows come from the better one.
+-- The key ends with the time: of a map snapshot that two files have, all rows come from the better file.
 source as (
 
     {{ one_row_per_key(
@@ -24,7 +24,7 @@ renamed as (
         volume,
 
         -- times
-        time as pictured_at,
+        time as as_of,
 
         -- origin
         file_id

@@ -1,4 +1,4 @@
-"""Levels from elsewhere, as a dataset like the others: named, landed, replaced, refused, forgotten."""
+"""External levels, as a dataset like the others: named, landed, replaced, refused, forgotten."""
 
 from __future__ import annotations
 

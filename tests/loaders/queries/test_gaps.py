@@ -1,4 +1,4 @@
-"""What REST still has of a gap depends on the clock; the holes themselves come from the marts."""
+"""What REST still has of a gap depends on the clock; the gaps themselves come from the marts."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_rest_has_what_it_has(
     ]
 
 
-def test_a_hole_is_known_since_both_of_its_sides_were_landed(marts: duckdb.DuckDBPyConnection) -> None:
+def test_a_gap_is_known_since_both_of_its_sides_were_landed(marts: duckdb.DuckDBPyConnection) -> None:
     (gap,) = gaps.find(marts, Selection(datasets=frozenset({"klines"}), start=datetime(2026, 6, 29, tzinfo=UTC)), NOW)[
         1:
     ]

@@ -59,7 +59,7 @@ def quick_build(monkeypatch: pytest.MonkeyPatch) -> Callable[[Built], None]:
 
 
 GOOD = Built(0, "", 3, ())
-BAD = Built(1, "Completed with 1 error", 3, (("unique_key_klines_5m", "Got 2 results, configured to fail if != 0"),))
+BAD = Built(1, "Completed with 1 error", 3, (("klines_5m_has_one_row_per_key", "Got 2 results"),))
 
 
 def test_a_run_publishes_what_passed_and_names_the_refused_file(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_failed_build_stops_the_run_and_the_last_file_stays(
     }
     assert done.exit_status == 1
     assert len(said) == len(pipeline.STEPS)
-    assert "unique_key_klines_5m: Got 2 results" in said[2]
+    assert "klines_5m_has_one_row_per_key: Got 2 results" in said[2]
     assert (passed.folder / "marts.duckdb").read_bytes() == before
 
 

@@ -202,7 +202,7 @@ def test_trades_add_up_to_the_klines_of_their_hours(archive: Path, interval: str
         ]
 
 
-def test_trades_are_in_order_and_without_a_hole(archive: Path) -> None:
+def test_trades_are_in_order_and_without_a_gap(archive: Path) -> None:
     trades = rows(archive / f"{UM}/daily/aggTrades/BTCUSDT/BTCUSDT-aggTrades-2026-06-27.csv")
     ids = [int(trade["agg_trade_id"]) for trade in trades]
     assert ids == list(range(ids[0], ids[0] + len(trades)))
@@ -227,8 +227,8 @@ def test_metrics_value_is_contracts_at_about_the_open_of_the_same_instant(archiv
 
 
 @pytest.mark.parametrize("symbol", SYMBOLS)
-def test_metrics_hold_288_instants_a_day_but_for_the_known_holes(archive: Path, symbol: str) -> None:
-    holes = {
+def test_metrics_hold_288_instants_a_day_but_for_the_known_gaps(archive: Path, symbol: str) -> None:
+    known_gaps = {
         "BTCUSDT": ["2026-06-27 14:00:00", "2026-06-27 14:05:00", "2026-06-27 14:10:00"],
         "ETHUSDT": ["2026-06-28 09:35:00"],
         "DEMOUSDT": ["2026-06-27 00:00:00", "2026-06-27 18:20:00", "2026-06-27 18:25:00"],
@@ -243,7 +243,7 @@ def test_metrics_hold_288_instants_a_day_but_for_the_known_holes(archive: Path, 
         assert set(found) <= set(grid)
         missing += [instant for instant in grid if instant not in found]
         assert (found == sorted(found)) == ((symbol, day) != ("DEMOUSDT", "2026-06-27"))
-    assert missing == holes
+    assert missing == known_gaps
 
 
 @pytest.mark.parametrize("symbol", SYMBOLS)

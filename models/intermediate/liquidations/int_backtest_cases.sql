@@ -11,7 +11,7 @@ liquidations as (
         lag(liquidated_at) over (partition by symbol, side order by liquidated_at) as previous_at
     from {{ ref('stg_binance__liquidations') }}
     where
-        market = 'um'
+        {{ is_perpetual() }}
         and average_price > 0
         and accumulated_fill_quantity > 0
 
@@ -126,7 +126,7 @@ prices as (
 
 ),
 
-questions as (
+cases as (
 
     select
         asked.symbol,
@@ -151,4 +151,4 @@ questions as (
 
 )
 
-select * from questions
+select * from cases

@@ -6,7 +6,7 @@ moments as (
         symbol,
         asked_at,
         price
-    from {{ ref('int_backtest_questions') }}
+    from {{ ref('int_backtest_cases') }}
 
 ),
 
@@ -20,13 +20,13 @@ own_beginnings as (
 
 ),
 
-own_pictures as (
+own_snapshots as (
 
     select
         {{ own_levels() }} as provider,
         moments.symbol,
         moments.asked_at,
-        moments.asked_at as pictured_at,
+        moments.asked_at as as_of,
         moments.price
     from moments
     inner join own_beginnings
@@ -36,14 +36,14 @@ own_pictures as (
 
 ),
 
-given_times as (
+external_times as (
 
     select distinct
         provider,
         symbol,
-        pictured_at
+        as_of
     from {{ ref('stg_external__levels') }}
-    where market = 'um'
+    where {{ is_perpetual() }}
 
 ),
 
@@ -52,22 +52,22 @@ providers as (
     select
         provider,
         symbol,
-        max(pictured_at) as last_pictured_at
-    from given_times
+        max(as_of) as last_as_of
+    from external_times
     group by provider, symbol
 
 ),
 
-given_and_asked as (
+snapshots_and_moments as (
 
     select
         provider,
         symbol,
-        pictured_at as happens_at,
-        pictured_at,
+        as_of as happens_at,
+        as_of,
         cast(null as decimal(18, 8)) as price,
         false as is_asked
-    from given_times
+    from external_times
 
     union all
 
@@ -75,7 +75,7 @@ given_and_asked as (
         providers.provider,
         moments.symbol,
         moments.asked_at as happens_at,
-        null as pictured_at,
+        null as as_of,
         moments.price,
         true as is_asked
     from moments
@@ -83,49 +83,49 @@ given_and_asked as (
         on
             moments.symbol = providers.symbol
             and moments.asked_at
-            <= providers.last_pictured_at + interval '{{ var("liquidation_backtest_last_picture_hours") }} hours'
+            <= providers.last_as_of + interval '{{ var("liquidation_backtest_last_snapshot_hours") }} hours'
 
 ),
 
--- A picture stands until the provider's next one.
+-- A map snapshot stands until the provider's next one.
 standing as (
 
     select
         provider,
         symbol,
         happens_at,
-        max(pictured_at) over (
+        max(as_of) over (
             partition by provider, symbol
             order by happens_at
             range between unbounded preceding and current row
-        ) as pictured_at,
+        ) as as_of,
         price,
         is_asked
-    from given_and_asked
+    from snapshots_and_moments
 
 ),
 
-given_pictures as (
+external_snapshots as (
 
     select
         provider,
         symbol,
         happens_at as asked_at,
-        pictured_at,
+        as_of,
         price
     from standing
     where
         is_asked
-        and pictured_at is not null
+        and as_of is not null
 
 ),
 
-pictures as (
+map_snapshots as (
 
-    select * from own_pictures
+    select * from own_snapshots
     union all
-    select * from given_pictures
+    select * from external_snapshots
 
 )
 
-select * from pictures
+select * from map_snapshots

@@ -4,7 +4,7 @@
 
     `time_column`: the rows' time. `dataset`: whose files make the grid.
 -#}
-{% test no_holes_on_grid(model, time_column, dataset) %}
+{% test no_gaps_on_grid(model, time_column, dataset) %}
 
     with
 
@@ -18,10 +18,9 @@
         where
             status = 'loaded'
             and dataset = '{{ dataset }}'
-            and market = 'um'
             and coalesce(kline_type, 'last') = 'last'
             and coalesce(interval, '5m') in ('1m', '5m')
-            and strpos(symbol, '_') = 0
+            and {{ is_perpetual() }}
 
     ),
 

@@ -1,5 +1,5 @@
-{#- An expression that must be true of every row. A NULL is a failure too: write `x is null or ...` where it may be. -#}
-{% test holds(model, expression) %}
+{#- The expression is true of every row. NULL fails, too: write `x is null or ...` where x may be unknown. -#}
+{% test expression_is_true(model, expression) %}
 
     select
         *,

@@ -1,0 +1,17 @@
+-- Every series of candles that was landed is here.
+select distinct
+    market,
+    kline_type,
+    symbol,
+    interval
+from ops.ingestion_files
+where status = 'loaded' and dataset = 'klines' and rows_loaded > 0
+
+except
+
+select
+    market,
+    kline_type,
+    symbol,
+    interval
+from marts.candles

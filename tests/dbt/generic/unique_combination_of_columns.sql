@@ -1,0 +1,26 @@
+{#- One row for each key, and no column of the key is NULL. Failing rows say which of the two is wrong. -#}
+{% test unique_combination_of_columns(model, combination_of_columns) %}
+
+    with
+
+    keys as (
+
+        select {{ combination_of_columns | join(', ') }} from {{ model }}
+
+    ),
+
+    failures as (
+
+        select
+            {{ combination_of_columns | join(', ') }},
+            count(*) as row_count,
+            case when count(*) > 1 then 'the key occurs more than once' else 'a column of the key is NULL' end as failure_type
+        from keys
+        group by {{ combination_of_columns | join(', ') }}
+        having count(*) > 1 {% for column in combination_of_columns %} or {{ column }} is null{% endfor %}
+
+    )
+
+    select * from failures
+
+{% endtest %}
