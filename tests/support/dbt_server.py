@@ -91,7 +91,9 @@ def _run(request: dict[str, Any], manifest: Any) -> None:
     os.environ.update(request["environment"])
     time.tzset()
     os.chdir(request["project"])
-    done = dbtRunner(manifest=manifest).invoke(request["arguments"])
+    # The static parser's threads have not come along either: a fork that parses for itself would wait for them.
+    parsing = [] if manifest is not None else ["--no-static-parser"]
+    done = dbtRunner(manifest=manifest).invoke([*request["arguments"], *parsing])
     if done.exception is not None:
         print(done.exception, file=sys.stderr)
     # Closes the warehouse, which writes its log into the file. What the engine has of the server is left alone: its
