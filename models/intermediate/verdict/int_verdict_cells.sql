@@ -47,24 +47,21 @@ own_providers as (
 
     union all
     {%- endfor %}
+    {%- for provider in ['volume_alone', 'fixed_distances', 'new_extremes'] %}
 
     select
-        'fixed_distances' as provider,
+        '{{ provider }}' as provider,
         symbol,
         timestamp '0001-01-01' as since,
         timestamp '9999-12-31' as until
     from candles
     group by symbol
+
+    {%- if not loop.last %}
 
     union all
-
-    select
-        'new_extremes' as provider,
-        symbol,
-        timestamp '0001-01-01' as since,
-        timestamp '9999-12-31' as until
-    from candles
-    group by symbol
+    {%- endif %}
+    {%- endfor %}
 
 ),
 

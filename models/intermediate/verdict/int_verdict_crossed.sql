@@ -74,7 +74,7 @@ positions_{{ name }} as (
 
 {% endfor -%}
 -- What each provider opened, on which side and at what price. A map of other days has the openings of so many days
--- before, at the prices of the day itself; fixed distances have all that was traded, and know no open interest.
+-- before, at the prices of the day itself; volume alone and fixed distances have all that was traded, without open interest.
 openings as (
 
     {%- for one in own %}
@@ -97,10 +97,12 @@ openings as (
     union all
     {%- endfor %}
     {%- endfor %}
+    {%- for provider in ['volume_alone', 'fixed_distances'] %}
+    {%- set is_last = loop.last %}
     {%- for side in ['long', 'short'] %}
 
     select
-        'fixed_distances' as provider,
+        '{{ provider }}' as provider,
         symbol,
         '{{ side }}' as side,
         step_at as opened_at,
@@ -109,15 +111,16 @@ openings as (
     from candles
     where volume > 0
 
-    {%- if not loop.last %}
+    {%- if not (is_last and loop.last) %}
 
     union all
     {%- endif %}
     {%- endfor %}
+    {%- endfor %}
 
 ),
 
--- What is left of what stood, by provider: levels at fixed distances stand until they are crossed.
+-- What is left of what stood, by provider: levels that know no open interest stand until they are crossed.
 shares as (
 
     {%- for one in own %}
@@ -140,8 +143,10 @@ shares as (
     union all
     {%- endfor %}
 
+    {%- for provider in ['volume_alone', 'fixed_distances'] %}
+
     select
-        'fixed_distances' as provider,
+        '{{ provider }}' as provider,
         symbol,
         step_at,
         low,
@@ -150,6 +155,7 @@ shares as (
     from timeline
 
     union all
+    {%- endfor %}
 
     select
         providers.provider,

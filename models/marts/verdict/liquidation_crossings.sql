@@ -57,7 +57,7 @@ blocks as (
 
 ),
 
--- Block 0 is left out nowhere: it stands for all of them.
+-- A block of NULL stands for leaving out none.
 leaving_out as (
 
     select
@@ -185,7 +185,13 @@ crossings as (
         strata.other_usd,
         cast(exp(whole_estimates.log_ratio) as decimal(18, 6)) as ratio,
         cast(exp(whole_estimates.log_ratio - half_widths.half_width) as decimal(18, 6)) as ratio_low,
-        cast(exp(least(whole_estimates.log_ratio + half_widths.half_width, 25e0)) as decimal(18, 6)) as ratio_high,
+        cast(
+            case
+                -- beyond that, nothing is known
+                when whole_estimates.log_ratio + half_widths.half_width < 25
+                    then exp(whole_estimates.log_ratio + half_widths.half_width)
+            end as decimal(18, 6)
+        ) as ratio_high,
         cast(
             cast(strata.crossing_with_many as double) / nullif(strata.crossing_candles, 0) as decimal(18, 6)
         ) as precision_share,
