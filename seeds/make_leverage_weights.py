@@ -1,15 +1,17 @@
-"""Estimates `leverage_weights.csv` from recorded liquidations, and says how good the estimate is on days it has not seen.
+"""Estimates `leverage_weights.csv` from recorded liquidations, and says how good it is on days it has not seen.
 
     python seeds/make_leverage_weights.py WAREHOUSE [--model net] [--symbol BTCUSDT ...] [--train DAY ...] [--to FILE]
 
-What a candle crosses of each leverage (intermediate.int_verdict_crossed, as if all had been opened with that one) times the
-leverage's weight is what should have been liquidated in it: non-negative least squares over all candles and both sides give
-the weights, scaled to sum to 1; the factor between map and recording is told beside them. `--train` names the recordings
-(their first days) to estimate from, without it every other day of each is used; all other candles judge. Both the estimate
-and the weights now in the seed are judged by volume (correlation of what is crossed with what was liquidated) and by count
-(correlation of their ranks): a crash decides the first, ordinary candles the second.
+What a candle crosses of each leverage (intermediate.int_verdict_crossed, as if all had been opened with that one)
+times the leverage's weight is what should have been liquidated in it: non-negative least squares over all candles and
+both sides give the weights, scaled to sum to 1; the factor between map and recording is told beside them. `--train`
+names the recordings (their first days) to estimate from, without it every other day of each is used; all other
+candles judge. Both the estimate and the weights now in the seed are judged by volume (correlation of what is crossed
+with what was liquidated) and by count (correlation of their ranks): a crash decides the first, ordinary candles the
+second.
 
-Writes nothing without `--to`. The file has the columns of the seed and `origin`, which says where the weights came from.
+Writes nothing without `--to`. The file has the columns of the seed and `origin`, which says where the weights came
+from.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ Vector = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Candles:
-    """Candles × leverages: USD crossed of each, were all opened with it; recorded USD; recording, day and side of each."""
+    """Candles × leverages: USD crossed, were all opened with that one; recorded USD; recording, day and side of each."""
 
     leverages: list[int]
     crossed: Vector
