@@ -32,7 +32,7 @@ Vector = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Candles:
-    """Candles × leverages: USD crossed, were all opened with that one; recorded USD; recording, day and side of each."""
+    """Candles × leverages: USD crossed, were all opened with that one; recorded USD; recording, day, side of each."""
 
     leverages: list[int]
     crossed: Vector
