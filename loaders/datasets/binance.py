@@ -178,7 +178,7 @@ LIQUIDATIONS = FileLayout(
 _ORDER_TITLES = (
     ("symbol", ("s", "o.s", "pair", "ticker")),
     ("side", ("S", "o.S")),
-    ("order_type", ("o", "o.o", "type", "origType")),
+    ("order_type", ("o", "o.o", "type")),
     ("time_in_force", ("f", "o.f", "tif")),
     ("original_quantity", ("q", "o.q", "origQty", "quantity", "qty", "amount", "size")),
     ("price", ("p", "o.p", "order_price", "bankruptcy_price")),
@@ -195,7 +195,7 @@ _ORDER_TITLES = (
 # The event around an order, and what REST adds to it: nothing that tells one order from another in the stream.
 _ORDER_TITLES_IGNORED = (
     *("", "e", "E", "event_type", "event_time", "index", "orderId", "clientOrderId", "cumQuote", "reduceOnly"),
-    *("closePosition", "positionSide", "stopPrice", "workingType", "priceProtect", "updateTime"),
+    *("closePosition", "positionSide", "stopPrice", "workingType", "priceProtect", "updateTime", "origType"),
 )
 
 #: Recordings of the forceOrder stream: many symbols in one file, written without the quote currency where it is USDT.

@@ -205,11 +205,13 @@ def metrics(
     keep: Keep = lambda time: True,
     zero: Keep = lambda time: False,
     label_minutes: int = 0,
+    late: Callable[[datetime], int] = lambda time: 0,
+    more: Iterable[str] = (),
 ) -> Path:
     """A day of open-interest snapshots.
 
     `keep` and `zero` (the exchange published 0) ask for the label of a row. A label lies `label_minutes` before the
-    instant of its snapshot: 0 or 5.
+    instant of its snapshot, 0 or 5, and is stamped `late` seconds after that. `more` are lines to add.
     """
     start, end, _ = period(of)
     lines = [METRICS]
@@ -217,7 +219,9 @@ def metrics(
         instant = label + timedelta(minutes=label_minutes)
         contracts = Decimal(0) if zero(label) else open_interest_at(symbol, instant)
         value = contracts * price_at(symbol, instant)
-        lines.append(f"{label:%Y-%m-%d %H:%M:%S},{symbol},{contracts},{value},,,,")
+        stamp = label + timedelta(seconds=late(label))
+        lines.append(f"{stamp:%Y-%m-%d %H:%M:%S},{symbol},{contracts},{value},,,,")
+    lines += more
     return write(root / f"data/futures/um/daily/metrics/{symbol}/{symbol}-metrics-{of}.csv", lines)
 
 

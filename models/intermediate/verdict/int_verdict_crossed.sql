@@ -303,7 +303,7 @@ external_levels as (
         levels.provider,
         levels.symbol,
         levels.side,
-        cast(null as integer) as leverage,
+        0 as leverage,
         levels.pictured_at as opened_at,
         external_times.stands_until,
         levels.price as liquidation_price,

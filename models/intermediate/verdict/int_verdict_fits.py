@@ -71,7 +71,7 @@ def _maps(steps, crossed, weighted):
     for provider, rows in weighted.groupby("provider", sort=True):
         by_step = rows.set_index("step_at").crossed_usd.astype(float)
         yield (provider, "map"), np.log1p(by_step.reindex(steps).fillna(0).to_numpy())[:, None]
-    for provider, rows in crossed[crossed.leverage.notna()].groupby("provider", sort=True):
+    for provider, rows in crossed[crossed.leverage > 0].groupby("provider", sort=True):
         table = rows.assign(usd=rows.crossed_usd.astype(float)).pivot_table(
             index="step_at", columns="leverage", values="usd", aggfunc="sum"
         )

@@ -27,7 +27,7 @@ weighted as (
         crossed.side,
         crossed.step_at,
         crossed.crossed_usd
-        * case when crossed.leverage is null then 1 else coalesce(price_factors.quantity_share, 0) end as crossed_usd
+        * case when crossed.leverage = 0 then 1 else coalesce(price_factors.quantity_share, 0) end as crossed_usd
     from crossed
     left join bracket_symbols
         on crossed.symbol = bracket_symbols.symbol
