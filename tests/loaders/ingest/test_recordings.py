@@ -1,4 +1,4 @@
-"""Recordings of liquidations land whatever their recorder called the columns, in whatever order, for as long as it ran."""
+"""Recordings of liquidations land whatever their columns are called, in whatever order, for as long as they ran."""
 
 from __future__ import annotations
 
