@@ -1,7 +1,7 @@
 """How much of log(1 + liquidated USD) of a candle is told by move and volume, by new extremes, and by each map on top.
 
-Least squares over all candles of a recording. Sums of squares and products are taken block by block (`verdict_block_hours`),
-so that leaving a block out for the intervals is a subtraction.
+Least squares over all candles of a recording. Sums of squares and products are taken block by block
+(`verdict_block_hours`), so that leaving a block out for the intervals is a subtraction.
 """
 
 import numpy as np
@@ -44,7 +44,8 @@ def fits(candles, crossed, weighted):
     """Rows for one symbol and side."""
     candles = candles.sort_values("step_at").reset_index(drop=True)
     hours = sorted({float(value) for value in candles.extreme_hours} - {0.0})
-    extremes = np.column_stack([np.ones(len(candles)), *(candles.extreme_hours.astype(float) >= each for each in hours)])
+    longest = candles.extreme_hours.astype(float).to_numpy()
+    extremes = np.column_stack([np.ones(len(candles)), *(longest >= each for each in hours)])
     move = candles.adverse_move.astype(float).to_numpy() * 100
     volume = np.log1p(candles.traded_usd.astype(float).to_numpy())
     plain = np.column_stack([np.ones(len(candles)), move, volume - volume.mean()])
@@ -134,7 +135,5 @@ def _r2(fit, ask, width):
     spread = asked[-1, -1] - total**2 / count
     if spread <= 0:
         return float("nan")
-    error = (
-        asked[-1, -1] - 2 * coefficients @ asked[:width, -1] + coefficients @ asked[:width, :width] @ coefficients
-    )
+    error = asked[-1, -1] - 2 * coefficients @ asked[:width, -1] + coefficients @ asked[:width, :width] @ coefficients
     return float(1 - error / spread)
