@@ -74,8 +74,8 @@ providers as (
     select
         provider,
         symbol,
-        min(pictured_at) as since,
-        max(pictured_at) + interval '{{ var("liquidation_backtest_last_picture_hours") }} hours' as until
+        min(as_of) as since,
+        max(as_of) + interval '{{ var("liquidation_backtest_last_snapshot_hours") }} hours' as until
     from {{ ref('stg_external__levels') }}
     where market = 'um'
     group by provider, symbol

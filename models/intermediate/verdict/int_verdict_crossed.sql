@@ -283,16 +283,16 @@ external_times as (
     select
         provider,
         symbol,
-        pictured_at,
+        as_of,
         least(
             coalesce(
-                lead(pictured_at) over (partition by provider, symbol order by pictured_at), timestamp '9999-12-31'
+                lead(as_of) over (partition by provider, symbol order by as_of), timestamp '9999-12-31'
             ),
-            pictured_at + interval '{{ var("liquidation_backtest_last_picture_hours") }} hours'
+            as_of + interval '{{ var("liquidation_backtest_last_snapshot_hours") }} hours'
         ) as stands_until
     from {{ ref('stg_external__levels') }}
     where market = 'um'
-    group by provider, symbol, pictured_at
+    group by provider, symbol, as_of
 
 ),
 
@@ -304,21 +304,21 @@ external_levels as (
         levels.symbol,
         levels.side,
         0 as leverage,
-        levels.pictured_at as opened_at,
+        levels.as_of as opened_at,
         external_times.stands_until,
         levels.price as liquidation_price,
         cast(levels.volume as decimal(28, 8)) as volume_usd,
         cast(0 as decimal(38, 18)) as log_share_at_open,
         cast(-1 as decimal(38, 18)) as closing_log_share,
         series.series_number * 16777216
-        + {{ five_minute_number(candle_start("levels.pictured_at + interval '10 minutes' - interval '1 microsecond'")) }}
+        + {{ five_minute_number(candle_start("levels.as_of + interval '10 minutes' - interval '1 microsecond'")) }}
             as position
     from {{ ref('stg_external__levels') }} as levels
     inner join external_times
         on
             levels.provider = external_times.provider
             and levels.symbol = external_times.symbol
-            and levels.pictured_at = external_times.pictured_at
+            and levels.as_of = external_times.as_of
     inner join series
         on
             levels.provider = series.provider

@@ -27,7 +27,9 @@ expected as (
             and openings.side = factors.side
             and openings.opened_at >= factors.valid_from
             and openings.opened_at < factors.valid_until
-    where cast(openings.low as double) * abs(factors.price_factor - 1) > 0.00000001
+    where
+        factors.quantity_share > 0
+        and cast(openings.low as double) * abs(factors.price_factor - 1) > 0.00000001
 )
 
 select expected.*
