@@ -116,12 +116,12 @@ def test_what_a_map_adds_to_r2(
 
 
 def test_an_order_is_liquidated_before_it_is_bankrupt(judged: Warehouse, market: reference.Market) -> None:
-    # 0.004 is the rate of BTCUSDT's first bracket, in which all of these orders lie; 137,819 ÷ 0.996 = 138,372.4899...
+    # 0.5 × 137,819 = 68,909.50 USD lie in the second bracket of BTCUSDT, 0.5 %; 137,819 ÷ 0.995 = 138,511.557789.
     ((price, rate, stray),) = judged.query(
         "select liquidation_price, maintenance_margin_rate, is_stray from marts.recorded_liquidations "
         "where bankruptcy_price = 137819"
     )
-    assert (price, rate, stray) == (Decimal("138372.48995984"), Decimal("0.005000"), True)
+    assert (price, rate, stray) == (Decimal("138511.55778894"), Decimal("0.005000"), True)
     assert judged.query("select count(*), count(*) filter (where is_stray) from marts.recorded_liquidations") == [
         (len(market.orders), 1)
     ]
