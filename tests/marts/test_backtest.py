@@ -120,7 +120,7 @@ def judged(warehouse: Warehouse, draw_map: Callable[..., Bins], source: Source) 
     }
     mart = source(warehouse, bins)
     warehouse.build_untested(
-        "--select", "int_backtest_cases+", "--vars", "{liquidation_backtest_horizons_minutes: [0]}"
+        "--select", "recorded_liquidations", "int_backtest_cases+", "--vars", "{liquidation_backtest_horizons_minutes: [0]}"
     )
     return warehouse.query(
         f"select events, hit_rate, coverage_share, null_hit_rate, lift from {mart}"
@@ -194,7 +194,8 @@ def test_all_recorded_liquidations_are_judged_as_the_plain_reference_judges_them
     orders = some_orders(draw, dict(market.candles), end)
     for first in archive.steps(START - timedelta(days=1), end + timedelta(days=1), 24 * 60):
         rows = [
-            archive.liquidation(order.at, order.side, order.price, order.quantity)
+            # the rate of BTCUSDT's first bracket
+            archive.liquidation(order.at, order.side, order.price, order.quantity, Decimal("0.004"))
             for order in orders
             if first <= order.at < first + timedelta(days=1)
         ]

@@ -243,10 +243,17 @@ def agg_trades(root: Path, symbol: str, of: str, first_id: int, keep: Keep = lam
     return write(root / f"data/futures/um/{length}/aggTrades/{symbol}/{symbol}-aggTrades-{of}.csv", lines)
 
 
-def liquidation(time: datetime, side: str, price: Decimal, quantity: Decimal) -> str:
-    """A row of a file of liquidations: `side` is that of the position, the order's is the other one."""
+def liquidation(
+    time: datetime, side: str, price: Decimal, quantity: Decimal, rate: Decimal = Decimal("0.015")
+) -> str:
+    """A row of a file of liquidations: `side` is that of the position, the order's is the other one.
+
+    The order's price is the bankruptcy price of a position that is liquidated at `price`; `rate` is the maintenance
+    margin rate of its bracket, the first one of symbols without brackets unless told.
+    """
+    bankruptcy = price * (1 - rate if side == "long" else 1 + rate)
     order = "SELL" if side == "long" else "BUY"
-    return f"{milliseconds(time)},{order},LIMIT,IOC,{quantity},{price},{price},FILLED,{quantity},{quantity}"
+    return f"{milliseconds(time)},{order},LIMIT,IOC,{quantity},{bankruptcy},{price},FILLED,{quantity},{quantity}"
 
 
 def liquidations(root: Path, symbol: str, of: str, rows: Iterable[str]) -> Path:

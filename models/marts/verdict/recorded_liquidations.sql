@@ -3,7 +3,7 @@ with
 liquidations as (
 
     select * from {{ ref('stg_binance__liquidations') }}
-    where market = 'um'
+    where {{ is_perpetual() }}
 
 ),
 
