@@ -130,8 +130,8 @@ openings as (
 
 ),
 
--- Over snapshots, not over candles: what was closed during a gap is in the first snapshot after it. What a candle opened
--- is not left of what stood before it.
+-- Over snapshots, not over candles: what was closed during a gap is in the first snapshot after it. What a candle
+-- opened is not left of what stood before it.
 shrinkages as (
 
     select

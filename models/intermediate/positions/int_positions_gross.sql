@@ -13,8 +13,8 @@ open_interest as (
 
 ),
 
--- What is traded opens or closes on each side: opened + closed = volume, opened - closed = change of open interest. Where
--- candle and snapshot do not fit each other, neither is below 0, and no more was opened than is open.
+-- What is traded opens or closes on each side: opened + closed = volume, opened - closed = change of open interest.
+-- Where candle and snapshot do not fit each other, neither is below 0, and no more was opened than is open.
 turned_over as (
 
     select

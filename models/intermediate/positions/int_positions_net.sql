@@ -10,13 +10,13 @@ candles as (
 positions as (
 
     select
-        symbol,
-        open_time,
-        open_time + interval '5 minutes' as step_at,
+        candles.symbol,
+        candles.open_time,
+        candles.open_time + interval '5 minutes' as step_at,
         {{ entry_price_of_candle('candles') }} as entry_price,
-        case when oi_delta > 0 then oi_delta else 0 end as opened_quantity,
-        case when position_event = 'long_open' then oi_delta else 0 end as opened_long,
-        case when position_event = 'short_open' then oi_delta else 0 end as opened_short
+        case when candles.oi_delta > 0 then candles.oi_delta else 0 end as opened_quantity,
+        case when candles.position_event = 'long_open' then candles.oi_delta else 0 end as opened_long,
+        case when candles.position_event = 'short_open' then candles.oi_delta else 0 end as opened_short
     from candles
 
 )

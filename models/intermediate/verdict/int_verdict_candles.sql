@@ -33,20 +33,19 @@ klines as (
 with_extremes as (
 
     select
-        klines.*
-        {%- for hours in var('verdict_extreme_hours') %},
-        min(low) over last_{{ loop.index }} as low_{{ loop.index }},
-        max(high) over last_{{ loop.index }} as high_{{ loop.index }}
-        {%- endfor %}
-    from klines
-    window
+        *
         {%- for hours in var('verdict_extreme_hours') %}
-        last_{{ loop.index }} as (
+        {%- set before -%}
+            over (
             partition by symbol
             order by open_time
             range between interval '{{ (hours * 60) | int }} minutes' preceding and interval '5 minutes' preceding
-        ){{ ',' if not loop.last }}
+        )
+        {%- endset %},
+        min(low) {{ before }} as low_{{ loop.index }},
+        max(high) {{ before }} as high_{{ loop.index }}
         {%- endfor %}
+    from klines
 
 ),
 

@@ -142,13 +142,12 @@ strata as (
 
     select
         *,
-        'move ' ||
         case move_number
             {%- for edge in edges %}
-            when {{ loop.index0 }}
-                then '{{ '%.2f' % (edges[loop.index0 - 1] * 100) ~ ' to ' if loop.index0 else 'up to ' }}{{ '%.2f' % (edge * 100) }} %'
+            {%- set from = '%.2f to ' % (edges[loop.index0 - 1] * 100) if loop.index0 else 'up to ' %}
+            when {{ loop.index0 }} then 'move {{ from }}{{ '%.2f' % (edge * 100) }} %'
             {%- endfor %}
-            else 'from {{ '%.2f' % (edges[-1] * 100) }} %'
+            else 'move from {{ '%.2f' % (edges[-1] * 100) }} %'
         end as stratum,
         move_number as cell
     from blocks

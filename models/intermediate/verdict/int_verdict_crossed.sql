@@ -1,8 +1,8 @@
 {%- set other_days = var('verdict_other_days') -%}
 {%- set own = [] -%}
 {%- for name in var('position_models') -%}
-    {%- do own.append({'provider': name, 'model': name, 'days': 0}) -%}
-    {%- do own.append({'provider': name ~ '_of_other_days', 'model': name, 'days': other_days}) -%}
+{%- do own.append({'provider': name, 'model': name, 'days': 0}) -%}
+{%- do own.append({'provider': name ~ '_of_other_days', 'model': name, 'days': other_days}) -%}
 {%- endfor -%}
 with
 
@@ -74,7 +74,8 @@ positions_{{ name }} as (
 
 {% endfor -%}
 -- What each provider opened, on which side and at what price. A map of other days has the openings of so many days
--- before, at the prices of the day itself; volume alone and fixed distances have all that was traded, without open interest.
+-- before, at the prices of the day itself; volume alone and fixed distances have all that was traded, and know no open
+-- interest.
 openings as (
 
     {%- for one in own %}
@@ -117,6 +118,16 @@ openings as (
     {%- endif %}
     {%- endfor %}
     {%- endfor %}
+
+),
+
+external_providers as (
+
+    select distinct
+        provider,
+        symbol
+    from {{ ref('stg_external__levels') }}
+    where market = 'um'
 
 ),
 
@@ -165,13 +176,7 @@ shares as (
         timeline.high,
         cast(0 as decimal(38, 18)) as log_share
     from timeline
-    inner join (
-        select distinct
-            provider,
-            symbol
-        from {{ ref('stg_external__levels') }}
-        where market = 'um'
-    ) as providers
+    inner join external_providers as providers
         on timeline.symbol = providers.symbol
 
 ),

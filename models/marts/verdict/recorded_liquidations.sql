@@ -62,23 +62,15 @@ orders as (
 
 ),
 
--- The order's price is the one at which the position's margin is gone; it is liquidated where just the maintenance margin
--- of its bracket is left.
+-- The order's price is the one at which the position's margin is gone; it is liquidated where just the maintenance
+-- margin of its bracket is left.
 bracketed as (
 
     select
         orders.*,
         brackets.maintenance_margin_rate,
-        case
-            when orders.bankruptcy_price > 0
-                then cast(
-                    cast(orders.bankruptcy_price as double)
-                    / (
-                        1 - case orders.side when 'long' then 1 else -1 end
-                        * cast(brackets.maintenance_margin_rate as double)
-                    ) as decimal(18, 8)
-                )
-        end as price_by_formula
+        1 - case orders.side when 'long' then 1 else -1 end
+        * cast(brackets.maintenance_margin_rate as double) as bankruptcy_factor
     from orders
     left join periods
         on
@@ -98,18 +90,30 @@ bracketed as (
 
 ),
 
+liquidated as (
+
+    select
+        *,
+        case
+            when bankruptcy_price > 0
+                then cast(cast(bankruptcy_price as double) / bankruptcy_factor as decimal(18, 8))
+        end as price_by_formula
+    from bracketed
+
+),
+
 priced as (
 
     select
-        bracketed.*,
-        coalesce(bracketed.price_by_formula, bracketed.average_price) as liquidation_price,
+        liquidated.*,
+        coalesce(liquidated.price_by_formula, liquidated.average_price) as liquidation_price,
         candles.low,
         candles.high
-    from bracketed
+    from liquidated
     left join {{ ref('klines_5m') }} as candles
         on
-            bracketed.symbol = candles.symbol
-            and bracketed.open_time = candles.open_time
+            liquidated.symbol = candles.symbol
+            and liquidated.open_time = candles.open_time
 
 ),
 

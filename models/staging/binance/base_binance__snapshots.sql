@@ -41,8 +41,8 @@ snapped as (
 
 ),
 
--- Of two for one step the nearer counts, then the earlier; then the order among files is that of `one_row_per_key`, which
--- cannot be used: where files of both kinds of labels meet, rows of different labels can be the same snapshot.
+-- Of two for one step the nearer counts, then the earlier; then the order among files is that of `one_row_per_key`,
+-- which cannot be used: where files of both kinds of labels meet, rows of different labels can be the same snapshot.
 ranked as (
 
     select
