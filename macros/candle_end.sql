@@ -49,6 +49,14 @@
 {%- endmacro %}
 
 
+{#- Microseconds from one time to another. -#}
+{% macro microseconds_between(start, stop) %}{{ return(adapter.dispatch('microseconds_between')(start, stop)) }}{% endmacro %}
+
+{% macro duckdb__microseconds_between(start, stop) -%}
+    (epoch_us({{ stop }}) - epoch_us({{ start }}))
+{%- endmacro %}
+
+
 {#- Start of the step of `seconds` in which a time lies, counted from 1970. -#}
 {% macro step_start(time, seconds) %}{{ return(adapter.dispatch('step_start')(time, seconds)) }}{% endmacro %}
 

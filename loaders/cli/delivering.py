@@ -34,11 +34,12 @@ def publish(context: Context, target: Path | None, wait_seconds: float) -> int:
     """Replaces the file that clients open by one with the marts as they are now.
 
     Only if `dbt build` ran whole, its tests passed and `loaders validate` passed, all since the last file was landed;
-    else the exit status is 1 and the last file stays. Who has the old file open keeps it. Clients open it read-only,
+    else the exit status is 1 and the last file stays. A symbol that a check finds false is left out, and told: the exit
+    status is 1, too. Who has the old file open keeps it. Clients open it read-only,
     from DuckDB 1.0 on; its table `published` says when and from which job it was written.
     """
     publication = publishing.publish(
         context.settings, context.warehouse, context.published(target), wait_seconds=wait_seconds
     )
     context.answer(publishing.to_dict(publication), publishing.text(publication))
-    return 0
+    return publication.exit_status

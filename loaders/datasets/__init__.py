@@ -5,6 +5,7 @@ Knows nothing of disks, of DuckDB connections or of the other modules.
 
 from loaders.datasets.base import (
     INTERVALS,
+    NO_VALUE,
     SYMBOL,
     Column,
     FileLayout,
@@ -44,6 +45,7 @@ __all__ = [
     "LEVELS",
     "LIQUIDATIONS",
     "METRICS",
+    "NO_VALUE",
     "OHLCVT",
     "SYMBOL",
     "Column",

@@ -68,12 +68,19 @@ class Unit(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One published column. `scale` is the number of decimals that raw keeps; `blank` allows an empty cell."""
+    """One published column. `scale` is the number of decimals that raw keeps; `blank` allows an empty cell.
+
+    `None`, `null` and `NaN` are empty cells, too, as programs write them.
+    """
 
     name: str
     kind: Kind
     scale: int = 8
     blank: bool = False
+
+
+#: How programs write a cell without a value, in lower case.
+NO_VALUE = ("", "none", "null", "nan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +113,9 @@ class FileLayout:
     columns that must be true); `{step}` in it is the interval in microseconds. `time_tolerance_us` widens the period on
     both sides, `closed_end` takes the period's end itself in. `sequence_column` is a number that grows by one from row
     to row, where the exchange publishes one.
+
+    `titles` are other names that a header may give a column (`column_of_title`). A layout that has them takes its
+    columns in any order and without those that may be blank; names in `ignored_titles` are passed over.
     """
 
     name: str
@@ -123,3 +133,23 @@ class FileLayout:
     time_tolerance_us: int = 0
     closed_end: bool = False
     many_symbols: bool = False
+    titles: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    ignored_titles: tuple[str, ...] = ()
+
+    def column_of_title(self, title: str) -> str | None:
+        """Name of the column that a header calls `title`: "" for one to pass over, None for an unknown one.
+
+        A title counts as it stands first (the stream's letters differ in case alone: `s` is the symbol, `S` the side),
+        then without regard to case, blanks and underscores.
+        """
+        known = {column.name: column.name for column in (*self.columns, *self.optional)}
+        known |= {title: name for name, titles in self.titles for title in titles}
+        known |= dict.fromkeys(self.ignored_titles, "")
+        title = title.strip().strip('"').strip()
+        if title in known or len(title) < 2:
+            return known.get(title)
+        return {_plain(name): column for name, column in known.items() if len(name) > 1}.get(_plain(title))
+
+
+def _plain(title: str) -> str:
+    return title.lower().replace(" ", "").replace("_", "").removeprefix("o.")

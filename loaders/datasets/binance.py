@@ -133,7 +133,7 @@ _ORDER_CHECKS = (
     ),
     (
         "a quantity that cannot be (zero or negative)",
-        "original_quantity > 0 and least(last_fill_quantity, accumulated_fill_quantity) >= 0",
+        "original_quantity > 0 and least(last_fill_quantity, accumulated_fill_quantity, 0) >= 0",
     ),
 )
 
@@ -164,17 +164,42 @@ LIQUIDATIONS = FileLayout(
         Column("time_in_force", _TEXT),
         Column("original_quantity", _DECIMAL),
         Column("price", _DECIMAL),
-        Column("average_price", _DECIMAL),
+        Column("average_price", _DECIMAL, blank=True),
         Column("order_status", _TEXT),
-        Column("last_fill_quantity", _DECIMAL),
-        Column("accumulated_fill_quantity", _DECIMAL),
+        Column("last_fill_quantity", _DECIMAL, blank=True),
+        Column("accumulated_fill_quantity", _DECIMAL, blank=True),
     ),
     key=_ORDER_KEY,
     time="time",
     checks=_ORDER_CHECKS,
 )
 
+# What the stream, the REST answers and the programs of recorders call these columns.
+_ORDER_TITLES = (
+    ("symbol", ("s", "o.s", "pair", "ticker")),
+    ("side", ("S", "o.S")),
+    ("order_type", ("o", "o.o", "type")),
+    ("time_in_force", ("f", "o.f", "tif")),
+    ("original_quantity", ("q", "o.q", "origQty", "quantity", "qty", "amount", "size")),
+    ("price", ("p", "o.p", "order_price", "bankruptcy_price")),
+    ("average_price", ("ap", "o.ap", "avgPrice", "avg_price", "averagePrice")),
+    ("order_status", ("X", "o.X", "status")),
+    ("last_fill_quantity", ("l", "o.l", "last_filled", "lastFilledQty", "last_filled_quantity")),
+    (
+        "accumulated_fill_quantity",
+        ("z", "o.z", "executedQty", "accumulated_filled", "filled_quantity", "accumulated_filled_quantity"),
+    ),
+    ("time", ("T", "o.T", "timestamp", "trade_time", "transact_time", "order_trade_time")),
+    ("usd", ("usd_size", "notional", "value")),
+)
+# The event around an order, and what REST adds to it: nothing that tells one order from another in the stream.
+_ORDER_TITLES_IGNORED = (
+    *("", "e", "E", "event_type", "event_time", "index", "orderId", "clientOrderId", "cumQuote", "reduceOnly"),
+    *("closePosition", "positionSide", "stopPrice", "workingType", "priceProtect", "updateTime", "origType"),
+)
+
 #: Recordings of the forceOrder stream: many symbols in one file, written without the quote currency where it is USDT.
+#: Without a header the columns stand in this order; with one they may stand in any, and all but five may be absent.
 FORCE_ORDERS = FileLayout(
     name="forceOrder",
     exchange="binance",
@@ -183,16 +208,16 @@ FORCE_ORDERS = FileLayout(
     columns=(
         Column("symbol", _TEXT),
         Column("side", _TEXT),
-        Column("order_type", _TEXT),
-        Column("time_in_force", _TEXT),
+        Column("order_type", _TEXT, blank=True),
+        Column("time_in_force", _TEXT, blank=True),
         Column("original_quantity", _DECIMAL),
         Column("price", _DECIMAL),
-        Column("average_price", _DECIMAL),
-        Column("order_status", _TEXT),
-        Column("last_fill_quantity", _DECIMAL),
-        Column("accumulated_fill_quantity", _DECIMAL),
+        Column("average_price", _DECIMAL, blank=True),
+        Column("order_status", _TEXT, blank=True),
+        Column("last_fill_quantity", _DECIMAL, blank=True),
+        Column("accumulated_fill_quantity", _DECIMAL, blank=True),
         Column("time", _EPOCH),
-        Column("usd", _TEXT),
+        Column("usd", _TEXT, blank=True),
     ),
     key=_ORDER_KEY,
     time="time",
@@ -206,7 +231,9 @@ FORCE_ORDERS = FileLayout(
         ("a symbol that cannot be", "regexp_full_match(symbol, '[A-Z0-9]{2,24}(_[A-Z0-9]{3,8})?')"),
         *_ORDER_CHECKS,
     ),
-    # A recording is named after the day on which it began and may run over midnight.
+    # A recording is named after the day on which it began, in the recorder's own time zone; it ends when it ends.
     time_tolerance_us=86_400_000_000,
     many_symbols=True,
+    titles=_ORDER_TITLES,
+    ignored_titles=_ORDER_TITLES_IGNORED,
 )

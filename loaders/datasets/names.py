@@ -30,7 +30,9 @@ _EXTENSION = r"\.(?:csv|zip|csv\.gz)"
 _ARCHIVE = re.compile(
     rf"(?P<symbol>.+)-(?P<what>{'|'.join([*_TYPES, *INTERVALS])})-(?P<period>\d{{4}}-\d\d(?:-\d\d)?){_EXTENSION}"
 )
-_RECORDING = re.compile(rf"forceOrder[_-](?P<period>\d{{4}}-\d\d-\d\d){_EXTENSION}")
+_RECORDING = re.compile(
+    rf"forceOrder[_-](?P<start>\d{{4}}-\d\d-\d\d)(?:(?:[_-]|[_-]to[_-])(?P<end>\d{{4}}-\d\d-\d\d))?{_EXTENSION}"
+)
 _LEVELS = re.compile(
     rf"(?P<symbol>.+?)-levels(?:-(?P<provider>.+?))??(?:-(?P<period>\d{{4}}-\d\d(?:-\d\d)?))?{_EXTENSION}"
 )
@@ -53,9 +55,8 @@ def identify(name: str, folders: Sequence[str], market: Market = "um") -> tuple[
     if match := _ARCHIVE.fullmatch(name):
         return _archive_file(match, folders, _market_of(folders) or market)
     if match := _RECORDING.fullmatch(name):
-        start, end = _period(match["period"])
         place = _market_of(folders) or market
-        return "forceOrder", Identity("binance", "liquidations", place, None, None, None, start, end, "stream")
+        return "forceOrder", Identity("binance", "liquidations", place, None, None, None, *_recorded(match), "stream")
     if (match := _OHLCVT.fullmatch(name)) and (interval := MINUTES.get(int(match["minutes"]))):
         quarter_start, quarter_end = _quarter_of(folders)
         identity = Identity("kraken", "ohlcvt", "spot", None, match["pair"], interval, quarter_start, quarter_end)
@@ -125,6 +126,17 @@ def _period(text: str) -> tuple[datetime, datetime]:
         return month, (month + timedelta(days=32)).replace(day=1)
     except (ValueError, OverflowError):
         raise NameRefused(f"{text} is no date: rename the file") from None
+
+
+def _recorded(match: re.Match[str]) -> tuple[datetime, datetime | None]:
+    """First day of a recording and the exclusive end, None where the name gives none: its rows tell how long it ran."""
+    start, _ = _period(match["start"])
+    if match["end"] is None:
+        return start, None
+    _, end = _period(match["end"])
+    if end <= start:
+        raise NameRefused(f"{match['end']} is before {match['start']}: rename the file")
+    return start, end
 
 
 def _quarter_of(folders: Sequence[str]) -> tuple[datetime | None, datetime | None]:

@@ -60,13 +60,22 @@ COMPANIONS = (
     ("seeds", "symbols"),
 )
 
+#: Marts that tell of the data rather than hold them: they tell of withheld symbols, too.
+ABOUT_THE_DATA = ("data_completeness", "data_gaps", "quality_checks", "snapshot_labels", "symbol_status")
+
+#: Companions that hold market data of a symbol.
+_OF_SYMBOLS = ("stg_binance__funding_rates", "stg_binance__liquidations", "int_liquidation_timeline")
+
 # Another name than any file can have as its stem, so that views of the warehouse cannot mean it.
 _PART = "published part"
 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What was published. `rows` are by table; times are UTC."""
+    """What was published. `rows` are by table; times are UTC.
+
+    `withheld` are symbols whose rows were left out, as (exchange, symbol, reasons): a check says that they are false.
+    """
 
     path: Path
     published_at: datetime
@@ -74,6 +83,12 @@ class Publication:
     change_id: int
     rows: dict[str, int]
     size_bytes: int
+    withheld: tuple[tuple[str, str, str], ...] = ()
+
+    @property
+    def exit_status(self) -> int:
+        """1 if somebody must look at a symbol that was left out."""
+        return 1 if self.withheld else 0
 
 
 def publish(
@@ -191,6 +206,7 @@ def _publish(settings: Settings, path: Path, name: str, target: Path, job_id: st
             published_at = ledger.now()
             job_id = job_id or readiness.last_validation(read)
             connection.execute(f"attach {literal(part)} as {quote(_PART)} (storage_version '{STORAGE_VERSION}')")
+            withheld = _withheld(connection)
             marts = _copy_marts(connection)
             companions = _copy_companions(connection)
             _write_history(connection, target, published_at)
@@ -216,7 +232,34 @@ def _publish(settings: Settings, path: Path, name: str, target: Path, job_id: st
         for leftover in (part, _beside(part, ".wal")):
             leftover.unlink(missing_ok=True)
         shutil.rmtree(spill, ignore_errors=True)
-    return Publication(target, published_at, job_id, state.change_id, rows, size)
+    return Publication(target, published_at, job_id, state.change_id, rows, size, withheld)
+
+
+def _withheld(connection: duckdb.DuckDBPyConnection) -> tuple[tuple[str, str, str], ...]:
+    """Symbols that a check keeps from being published, and why."""
+    if "symbol_status" not in _relations(connection, "marts"):
+        return ()
+    return tuple(
+        connection.execute(
+            "select exchange, symbol, reasons from marts.symbol_status where not is_published order by all"
+        ).fetchall()
+    )
+
+
+def _published_rows(connection: duckdb.DuckDBPyConnection, schema: str, name: str) -> str:
+    """SQL of a table's rows without those of withheld symbols; tables without an exchange are Binance's."""
+    relation = f"{quote(schema)}.{quote(name)}"
+    columns = {row[0] for row in connection.execute(f"describe {relation}").fetchall()}
+    of_symbols = (schema == "marts" and name not in ABOUT_THE_DATA) or name in _OF_SYMBOLS
+    if not of_symbols or "symbol" not in columns or not _withheld(connection):
+        return f"select * from {relation}"
+    exchange = "exchange" if "exchange" in columns else "'binance'"
+    return f"""
+        select * from {relation}
+        where ({exchange}, symbol) not in (
+            select (status.exchange, status.symbol) from marts.symbol_status as status where not status.is_published
+        )
+    """
 
 
 def _copy_marts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
@@ -255,7 +298,7 @@ def _relations(connection: duckdb.DuckDBPyConnection, schema: str) -> list[str]:
 def _copy(connection: duckdb.DuckDBPyConnection, schema: str, name: str, to_schema: str) -> int:
     """Copies one table or view with its comments; returns its rows."""
     target = f"{quote(_PART)}.{quote(to_schema)}.{quote(name)}"
-    row = connection.execute(f"create table {target} as select * from {quote(schema)}.{quote(name)}").fetchone()
+    row = connection.execute(f"create table {target} as {_published_rows(connection, schema, name)}").fetchone()
     comments = connection.execute(
         """
         select null, comment from duckdb_tables()
@@ -379,12 +422,25 @@ def to_dict(publication: Publication) -> dict[str, Any]:
         "storage_version": STORAGE_VERSION,
         "bytes": publication.size_bytes,
         "rows": publication.rows,
+        "withheld": [
+            {"exchange": exchange, "symbol": symbol, "reasons": reasons}
+            for exchange, symbol, reasons in publication.withheld
+        ],
     }
 
 
 def text(publication: Publication) -> str:
-    """One line."""
-    return (
+    """One line, and one for each symbol that was left out."""
+    line = (
         f"{publication.path}: {len(publication.rows)} tables, {sum(publication.rows.values()):,} rows, "
         f"{publication.size_bytes:,} bytes, for DuckDB {STORAGE_VERSION} and later (job {publication.job_id})"
+    )
+    return "\n".join([line, *withheld_lines(publication)])
+
+
+def withheld_lines(publication: Publication) -> tuple[str, ...]:
+    """Each symbol that was left out, and what to do."""
+    return tuple(
+        f"{exchange} {symbol} withheld: {reasons}; forget the false file, or raise the threshold if the market was so"
+        for exchange, symbol, reasons in publication.withheld
     )

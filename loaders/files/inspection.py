@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from loaders.datasets import Column, FileLayout, Kind, Unit
+from loaders.datasets import NO_VALUE, Column, FileLayout, Kind, Unit
 from loaders.errors import FileChanged, FileRejected
 from loaders.files.archives import (
     CHUNK,
@@ -309,6 +309,10 @@ def _decode(head: bytes, scan: _Scan) -> str:
 def _is_header(line: str, layout: FileLayout) -> bool:
     """Whether the first line names columns. A name among the cells decides; a first cell that is no value, too."""
     cells = _names(line)
+    if layout.titles and layout.column_of_title(line.split(",")[0]) is not None:
+        named = [layout.column_of_title(cell) for cell in line.split(",")]
+        if sum(name is not None for name in named) >= min(4, len(named)):
+            return True
     known = {column.name for column in (*layout.columns, *layout.optional)}
     if sum(cell in known for cell in cells) >= min(2, len(cells)):
         return True
@@ -323,6 +327,8 @@ def _names(line: str) -> list[str]:
 def _columns_of(sample: list[str], header: str | None, layout: FileLayout) -> tuple[Column, ...]:
     """The columns of this file. Raises `FileRejected` if header or width are not those of the layout."""
     full = (*layout.columns, *layout.optional)
+    if header is not None and layout.titles:
+        return _columns_of_titles(header, layout)
     if header is not None:
         names = _names(header)
         for columns in (layout.columns, full):
@@ -362,6 +368,27 @@ def _columns_of(sample: list[str], header: str | None, layout: FileLayout) -> tu
     )
 
 
+def _columns_of_titles(header: str, layout: FileLayout) -> tuple[Column, ...]:
+    """The columns that a header names in its own words and order. Raises `FileRejected` where it cannot be trusted."""
+    known = {column.name: column for column in (*layout.columns, *layout.optional)}
+    titles = [title.strip() for title in header.split(",")]
+    names = [layout.column_of_title(title) for title in titles]
+    faults = []
+    if unknown := [title for title, name in zip(titles, names, strict=True) if name is None]:
+        faults.append(f"unknown columns {', '.join(unknown)}: take them out, or call them {', '.join(known)}")
+    if twice := sorted({name for name in names if name and names.count(name) > 1}):
+        faults.append(f"two columns for {', '.join(twice)}: take one of them out")
+    if missing := [name for name, column in known.items() if not column.blank and name not in names]:
+        faults.append(f"no column for {', '.join(missing)}: a recording needs them")
+    if faults:
+        raise FileRejected(f"has a header that cannot be read ({header.strip()}): {'; '.join(faults)}")
+    # What is passed over still has its place in each row.
+    return tuple(
+        known[name] if name else Column(f"ignored_{place}", Kind.TEXT, blank=True)
+        for place, name in enumerate(names, 1)
+    )
+
+
 def _unit_of(sample: list[str], columns: tuple[Column, ...]) -> Unit:
     """Unit of the epochs, by the magnitude of the first one that can be read. Raises `FileRejected`."""
     place = next((index for index, column in enumerate(columns) if column.kind is Kind.EPOCH), None)
@@ -379,8 +406,15 @@ def _unit_of(sample: list[str], columns: tuple[Column, ...]) -> Unit:
 
 
 def _line_pattern(columns: tuple[Column, ...]) -> re.Pattern[str]:
-    cells = (f"(?:{_CELL[column.kind]})" + ("?" if column.blank else "") for column in columns)
+    # A word for no value (`None`) fits no number: such a file is read row by row, where the words are known.
+    cells = (f"(?:{_cell(column)})" + ("?" if column.blank else "") for column in columns)
     return re.compile(",".join(cells))
+
+
+def _cell(column: Column) -> str:
+    if column.kind is Kind.TEXT and column.blank:
+        return rf"(?!(?i:{'|'.join(filter(None, NO_VALUE))})(?:,|$)){_CELL[Kind.TEXT]}"
+    return _CELL[column.kind]
 
 
 def _may_be_cut(last: str, sample: list[str], columns: tuple[Column, ...]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from loaders.datasets import INTERVALS, Column, FileLayout, Kind, interval_microseconds
+from loaders.datasets import INTERVALS, NO_VALUE, Column, FileLayout, Kind, interval_microseconds
 from loaders.files.inspection import Prepared
 from loaders.warehouse.schema import Table, quote
 
@@ -69,6 +69,9 @@ def raw_columns(spec: ReadSpec, table: Table, origin: Mapping[str, str]) -> dict
             chosen[name] = f"make_timestamp({sql} * {spec.unit})" if column.kind is Kind.EPOCH else sql
         elif name in constants:
             chosen[name] = constants[name]
+        elif layout.titles:
+            # Recorders leave columns out, and the checks ask for all of them.
+            chosen[name] = "null"
         # What this file does not publish (is_best_match of futures) stays NULL.
     return chosen
 
@@ -112,6 +115,15 @@ def wide_decimal(text: str, scale: int) -> str:
             + ('0.' || split_part({text}, '.', 2) || '0')::decimal(18, {scale})::decimal(38, {scale})
         else {text}::decimal(38, {scale})
     end"""
+
+
+def cell_text(column: Column, place: int) -> str:
+    """SQL of a cell's text, NULL for an empty one and, in a column that may be empty, for a word that says so."""
+    text = f"trim(fields[{place}])"
+    if not column.blank:
+        return f"nullif({text}, '')"
+    words = ", ".join(f"'{word}'" for word in NO_VALUE)
+    return f"case when lower({text}) not in ({words}) then {text} end"
 
 
 def cell_or_null(column: Column, unit: int) -> str:

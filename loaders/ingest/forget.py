@@ -106,9 +106,13 @@ def _asked_for(identity: Identity, selection: Selection) -> bool:
 def _within(identity: Identity, start: datetime | None, end: datetime | None) -> bool:
     if start is None and end is None:
         return True
-    if identity.period_start is None or identity.period_end is None:
+    if identity.period_start is None:
         return False
-    return (start is None or identity.period_start >= start) and (end is None or identity.period_end <= end)
+    if identity.period_end is None and end is not None:
+        return False
+    return (start is None or identity.period_start >= start) and (
+        end is None or identity.period_end is None or identity.period_end <= end
+    )
 
 
 def _layout_of(identity: Identity) -> FileLayout:

@@ -47,13 +47,15 @@ def count_ids(
 def time_bounds(file: Prepared) -> tuple[datetime, datetime]:
     """Earliest and latest time, both inclusive, that a row of the file may have."""
     layout, identity = file.candidate.layout, file.candidate.identity
-    if identity.period_start is None or identity.period_end is None:
+    if identity.period_start is None:
         return _EARLIEST, _LATEST
     slack = timedelta(microseconds=layout.time_tolerance_us)
     start = identity.period_start - slack
     if identity.interval is not None and interval_microseconds(identity.interval) > _DAY:
         # A week or a month that overlaps the file's period may have begun before it.
         start -= timedelta(microseconds=interval_microseconds(identity.interval))
+    if identity.period_end is None:
+        return start, _LATEST
     end = identity.period_end + slack
     return start, end if layout.closed_end else end - timedelta(microseconds=1)
 

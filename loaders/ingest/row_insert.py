@@ -12,7 +12,16 @@ import duckdb
 from loaders.datasets import FileLayout, Kind
 from loaders.errors import FileRejected
 from loaders.files.inspection import Prepared
-from loaders.ingest.column_sql import ReadSpec, cell_or_null, fitted, is_lost, raw_columns, required_columns, row_checks
+from loaders.ingest.column_sql import (
+    ReadSpec,
+    cell_or_null,
+    cell_text,
+    fitted,
+    is_lost,
+    raw_columns,
+    required_columns,
+    row_checks,
+)
 from loaders.ingest.raw_rows import Parameters, count, count_ids, id_bounds, microseconds, time_bounds, time_ranges
 from loaders.paths import engine_pattern
 from loaders.warehouse.ledger import Landed
@@ -134,7 +143,7 @@ def _rows_with_reasons(
         "market": identity.market,
         "symbol": identity.symbol,
     }
-    cells = [f"nullif(trim(fields[{place}]), '') as \"text_{column.name}\"" for place, column in enumerate(columns, 1)]
+    cells = [f'{cell_text(column, place)} as "text_{column.name}"' for place, column in enumerate(columns, 1)]
     tried = [f"{cell_or_null(column, spec.unit)} as {quote(column.name)}" for column in columns]
     kept = [f"{fitted(table, name, sql)} as {quote(name)}" for name, sql in chosen.items()]
     reasons = [

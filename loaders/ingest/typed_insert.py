@@ -31,6 +31,14 @@ from loaders.warehouse.schema import Table, quote
 _BUFFER = 8 * 2**20
 
 
+# The words for no value as programs write them: in a column that must have one, the row reader will say so.
+_NULLS = ", ".join(
+    f"'{form}'"
+    for word in ("", "none", "null", "nan", "NaN")
+    for form in dict.fromkeys((word, word.title(), word.upper()))
+)
+
+
 class TypedReadMismatch(Exception):
     """The typed reader's result does not agree with the file: read it row by row."""
 
@@ -86,8 +94,8 @@ def insert_typed(
         select {", ".join(chosen.values())}
         from read_csv(
             $patterns, auto_detect = false, header = {str(spec.header).lower()}, delim = ',', quote = '', escape = '',
-            columns = {{{typed}}}, buffer_size = {_BUFFER}, filename = {"true" if join else "false"},
-            hive_partitioning = false
+            nullstr = [{_NULLS}], columns = {{{typed}}}, buffer_size = {_BUFFER},
+            filename = {"true" if join else "false"}, hive_partitioning = false
         ) as source{join}
         """,
         parameters,

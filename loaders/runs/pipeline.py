@@ -183,7 +183,7 @@ def summary_of(done: Run) -> dict[str, Any]:
         "exit_status": done.exit_status,
         "job_id": done.job_id,
         "steps": {step.name: step.outcome for step in done.steps},
-        "published": any(step.name == "publish" and step.outcome == "ok" for step in done.steps),
+        "published": any(step.name == "publish" and step.outcome in ("ok", "warning") for step in done.steps),
     }
 
 
@@ -316,7 +316,14 @@ class _Work:
         published: Publication = publish.publish(
             self.settings, self.path, self.target, job_id=self.done.job_id, wait_seconds=self.wait_seconds
         )
-        return self._step("publish", "ok", publish.text(published), result=publish.to_dict(published))
+        withheld = publish.withheld_lines(published)
+        return self._step(
+            "publish",
+            "warning" if withheld else "ok",
+            publish.text(published).partition("\n")[0],
+            details=_few(withheld),
+            result=publish.to_dict(published),
+        )
 
 
 def regressions(path: Path, target: Path) -> list[str]:
@@ -356,7 +363,7 @@ def regressions(path: Path, target: Path) -> list[str]:
 def message(done: Run) -> dict[str, Any]:
     """What is sent: `text` for people, the rest for machines."""
     failures = [step for step in done.steps if step.outcome in ("failed", "warning")]
-    published = any(step.name == "publish" and step.outcome == "ok" for step in done.steps)
+    published = any(step.name == "publish" and step.outcome in ("ok", "warning") for step in done.steps)
     lines = [f"loaders run {done.job_id or ''}".rstrip() + (": published" if published else ": not published")]
     for step in failures:
         lines += [f"{step.name} {step.outcome}: {step.line}", *step.details]

@@ -110,11 +110,14 @@ def _key(path: Path, table: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _expectations(table: Keyed) -> Iterator[Expectation]:
+    # Recordings of orders differ in what they keep, and all columns together tell one order from another.
+    layouts = [layout for layout in LAYOUTS.values() if table.full_name == f"raw.{layout.table}"]
+    blank = {column.name for layout in layouts for column in layout.columns if column.blank}
     values = {
         "table": table.full_name,
         "name": table.name,
         "key": ", ".join(map(quote, table.key)),
-        "key_has_null": " or ".join(f"{quote(column)} is null" for column in table.key),
+        "key_has_null": " or ".join(f"{quote(column)} is null" for column in table.key if column not in blank),
         "step": _STEP,
     }
     folders = ["every_table"]

@@ -6,7 +6,14 @@
         cast(
             case
                 when {{ candles }}.volume > 0 and {{ candles }}.quote_volume > 0
-                    then cast({{ candles }}.quote_volume as double) / cast({{ candles }}.volume as double)
+                    -- a mean price lies within the candle, whatever the volumes say
+                    then least(
+                        cast({{ candles }}.high as double),
+                        greatest(
+                            cast({{ candles }}.low as double),
+                            cast({{ candles }}.quote_volume as double) / cast({{ candles }}.volume as double)
+                        )
+                    )
                 else cast({{ candles }}.close as double)
             end as decimal(18, 8)
         )

@@ -12,6 +12,24 @@
 {%- endmacro %}
 
 
+{#- Logarithm of the share of what stood at the snapshot before that is left at a snapshot: its open interest without
+    what was opened since. At least a millionth, so that there is a logarithm. -#}
+{% macro log_share_left(open_interest, opened_quantity, previous_open_interest) -%}
+    cast(
+        ln(
+            greatest(
+                cast(0.000001 as double),
+                least(
+                    cast(1 as double),
+                    cast({{ open_interest }} - coalesce({{ opened_quantity }}, 0) as double)
+                    / cast({{ previous_open_interest }} as double)
+                )
+            )
+        ) as decimal(38, 18)
+    )
+{%- endmacro %}
+
+
 {#- Logarithm of the share below which a level counts as closed, a thousandth. -#}
 {% macro log_closed_share() -%}
     cast(-6.907755278982137052 as decimal(38, 18))

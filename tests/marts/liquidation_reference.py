@@ -105,7 +105,7 @@ def read_brackets(seed: Path, symbol: str) -> list[Bracket]:
 def read_weights(seed: Path) -> dict[int, Decimal]:
     """Share of opened positions by leverage."""
     with seed.open(encoding="utf-8", newline="") as file:
-        return {int(row["leverage"]): Decimal(row["weight"]) for row in csv.DictReader(file)}
+        return {int(row["leverage"]): Decimal(row["weight"]) for row in csv.DictReader(file) if Decimal(row["weight"])}
 
 
 def liquidation_price(

@@ -107,7 +107,8 @@ def judged(warehouse: Warehouse, draw_map: Callable[..., Bins], source: Source) 
             lines.append(f"{opened},{price},{price},{price},{price},10,{opened + 299_999},1000,5,4,400,0")
         archive.write(warehouse.data / f"data/futures/um/daily/klines/AAAUSDT/5m/AAAUSDT-5m-{of}.csv", lines)
         rows = [
-            archive.liquidation(at, side, Decimal(str(price)), Decimal(1))
+            # a quantity that stays in the first bracket
+            archive.liquidation(at, side, Decimal(str(price)), Decimal("0.01"))
             for at, side, price in events
             if first <= at < first + timedelta(days=1)
         ]
@@ -120,7 +121,7 @@ def judged(warehouse: Warehouse, draw_map: Callable[..., Bins], source: Source) 
     }
     mart = source(warehouse, bins)
     warehouse.build_untested(
-        "--select", "int_backtest_cases+", "--vars", "{liquidation_backtest_horizons_minutes: [0]}"
+        "--select", "recorded_liquidations", "int_backtest_cases+", "--vars", "{liquidation_backtest_horizons_minutes: [0]}"
     )
     return warehouse.query(
         f"select events, hit_rate, coverage_share, null_hit_rate, lift from {mart}"
@@ -194,7 +195,14 @@ def test_all_recorded_liquidations_are_judged_as_the_plain_reference_judges_them
     orders = some_orders(draw, dict(market.candles), end)
     for first in archive.steps(START - timedelta(days=1), end + timedelta(days=1), 24 * 60):
         rows = [
-            archive.liquidation(order.at, order.side, order.price, order.quantity)
+            # the rates of BTCUSDT's first two brackets
+            archive.liquidation(
+                order.at,
+                order.side,
+                order.price,
+                order.quantity,
+                Decimal("0.004") if order.quantity * order.price < 50_000 else Decimal("0.005"),
+            )
             for order in orders
             if first <= order.at < first + timedelta(days=1)
         ]

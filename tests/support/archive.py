@@ -205,11 +205,13 @@ def metrics(
     keep: Keep = lambda time: True,
     zero: Keep = lambda time: False,
     label_minutes: int = 0,
+    late: Callable[[datetime], int] = lambda time: 0,
+    more: Iterable[str] = (),
 ) -> Path:
     """A day of open-interest snapshots.
 
     `keep` and `zero` (the exchange published 0) ask for the label of a row. A label lies `label_minutes` before the
-    instant of its snapshot: 0 or 5.
+    instant of its snapshot, 0 or 5, and is stamped `late` seconds after that. `more` are lines to add.
     """
     start, end, _ = period(of)
     lines = [METRICS]
@@ -217,7 +219,9 @@ def metrics(
         instant = label + timedelta(minutes=label_minutes)
         contracts = Decimal(0) if zero(label) else open_interest_at(symbol, instant)
         value = contracts * price_at(symbol, instant)
-        lines.append(f"{label:%Y-%m-%d %H:%M:%S},{symbol},{contracts},{value},,,,")
+        stamp = label + timedelta(seconds=late(label))
+        lines.append(f"{stamp:%Y-%m-%d %H:%M:%S},{symbol},{contracts},{value},,,,")
+    lines += more
     return write(root / f"data/futures/um/daily/metrics/{symbol}/{symbol}-metrics-{of}.csv", lines)
 
 
@@ -239,10 +243,17 @@ def agg_trades(root: Path, symbol: str, of: str, first_id: int, keep: Keep = lam
     return write(root / f"data/futures/um/{length}/aggTrades/{symbol}/{symbol}-aggTrades-{of}.csv", lines)
 
 
-def liquidation(time: datetime, side: str, price: Decimal, quantity: Decimal) -> str:
-    """A row of a file of liquidations: `side` is that of the position, the order's is the other one."""
+def liquidation(
+    time: datetime, side: str, price: Decimal, quantity: Decimal, rate: Decimal = Decimal("0.015")
+) -> str:
+    """A row of a file of liquidations: `side` is that of the position, the order's is the other one.
+
+    The order's price is the bankruptcy price of a position that is liquidated at `price`; `rate` is the maintenance
+    margin rate of its bracket, the first one of symbols without brackets unless told.
+    """
+    bankruptcy = price * (1 - rate if side == "long" else 1 + rate)
     order = "SELL" if side == "long" else "BUY"
-    return f"{milliseconds(time)},{order},LIMIT,IOC,{quantity},{price},{price},FILLED,{quantity},{quantity}"
+    return f"{milliseconds(time)},{order},LIMIT,IOC,{quantity},{bankruptcy},{price},FILLED,{quantity},{quantity}"
 
 
 def liquidations(root: Path, symbol: str, of: str, rows: Iterable[str]) -> Path:

@@ -6,14 +6,10 @@ liquidations as (
         symbol,
         side,
         liquidated_at,
-        average_price,
-        accumulated_fill_quantity,
+        liquidation_price,
+        quantity,
         lag(liquidated_at) over (partition by symbol, side order by liquidated_at) as previous_at
-    from {{ ref('stg_binance__liquidations') }}
-    where
-        {{ is_perpetual() }}
-        and average_price > 0
-        and accumulated_fill_quantity > 0
+    from {{ ref('recorded_liquidations') }}
 
 ),
 
@@ -38,8 +34,8 @@ events as (
         side,
         event_number,
         min(liquidated_at) as event_at,
-        cast(sum(cast(average_price * accumulated_fill_quantity as decimal(38, 8))) as double)
-        / cast(sum(accumulated_fill_quantity) as double) as event_price
+        cast(sum(cast(liquidation_price * quantity as decimal(38, 8))) as double)
+        / cast(sum(quantity) as double) as event_price
     from numbered
     group by symbol, side, event_number
 

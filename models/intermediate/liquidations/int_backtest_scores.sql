@@ -19,6 +19,7 @@ asked as (
         cases.lag_days,
         cases.asked_at,
         cases.relative_event_price,
+        {{ step_number('cases.event_at', var('verdict_block_hours') * 3600) }} as block,
         min(cases.lag_days) over (
             partition by
                 map_snapshots.provider, cases.symbol, cases.side, cases.event_number, cases.horizon
@@ -85,6 +86,7 @@ nearest as (
         judged.horizon,
         judged.lag_days,
         judged.asked_at,
+        judged.block,
         min(abs(large.relative_price - judged.relative_event_price)) as distance
     from judged
     left join large
@@ -100,7 +102,8 @@ nearest as (
         judged.event_number,
         judged.horizon,
         judged.lag_days,
-        judged.asked_at
+        judged.asked_at,
+        judged.block
 
 ),
 
@@ -113,6 +116,7 @@ hits as (
         nearest.horizon,
         nearest.lag_days,
         nearest.asked_at,
+        nearest.block,
         tolerances.tolerance,
         case when nearest.distance <= tolerances.tolerance then 1 else 0 end as is_hit
     from nearest
@@ -221,6 +225,86 @@ scores as (
         ) as lift
     from counted
 
+),
+
+-- For the interval: the lift with one block of hours left out each, since liquidations come in bursts.
+blocks as (
+
+    select
+        provider,
+        symbol,
+        side,
+        horizon,
+        tolerance,
+        block,
+        sum(case when lag_days = 0 then 1 else 0 end) as events,
+        sum(case when lag_days = 0 then is_hit else 0 end) as hit_count,
+        sum(case when lag_days > 0 then 1 else 0 end) as null_count,
+        sum(case when lag_days > 0 then is_hit else 0 end) as null_hit_count
+    from hits
+    group by provider, symbol, side, horizon, tolerance, block
+
+),
+
+left_out as (
+
+    select
+        blocks.provider,
+        blocks.symbol,
+        blocks.side,
+        blocks.horizon,
+        blocks.tolerance,
+        {{ log_ratio(
+            '(counted.hit_count - blocks.hit_count) * (counted.null_count - blocks.null_count)',
+            '(counted.null_hit_count - blocks.null_hit_count) * (counted.events - blocks.events)'
+        ) }} as log_lift
+    from blocks
+    inner join counted
+        on
+            blocks.provider = counted.provider
+            and blocks.symbol = counted.symbol
+            and blocks.side = counted.side
+            and blocks.horizon = counted.horizon
+            and blocks.tolerance = counted.tolerance
+
+),
+
+half_widths as (
+
+    select
+        provider,
+        symbol,
+        side,
+        horizon,
+        tolerance,
+        {{ jackknife_half_width('log_lift') }} as half_width
+    from left_out
+    group by provider, symbol, side, horizon, tolerance
+
+),
+
+scores_with_intervals as (
+
+    select
+        scores.*,
+        case
+            when scores.lift > 0
+                then cast(exp(ln(cast(scores.lift as double)) - half_widths.half_width) as decimal(18, 6))
+        end as lift_low,
+        case
+            -- beyond that, nothing is known
+            when scores.lift > 0 and half_widths.half_width < 20
+                then cast(exp(ln(cast(scores.lift as double)) + half_widths.half_width) as decimal(18, 6))
+        end as lift_high
+    from scores
+    inner join half_widths
+        on
+            scores.provider = half_widths.provider
+            and scores.symbol = half_widths.symbol
+            and scores.side = half_widths.side
+            and scores.horizon = half_widths.horizon
+            and scores.tolerance = half_widths.tolerance
+
 )
 
-select * from scores
+select * from scores_with_intervals

@@ -141,7 +141,7 @@ running_shares as (
         *,
         cast(
             cast(sum(weight) over (partition by symbol, set_valid_from, side order by leverage) as double)
-            / cast(sum(weight) over (partition by symbol, set_valid_from, side) as double) as decimal(18, 14)
+            / cast(nullif(sum(weight) over (partition by symbol, set_valid_from, side), 0) as double) as decimal(18, 14)
         ) as running_share
     from usable
 

@@ -115,24 +115,40 @@ known_snapshots as (
 
 ),
 
--- Over snapshots, not over candles: what was closed during a gap is in the first snapshot after it.
+openings as (
+
+    select
+        positions.symbol,
+        positions.step_at,
+        positions.opened_quantity
+    from {{ ref('int_positions') }} as positions
+    inner join rebuild_plan
+        on
+            positions.symbol = rebuild_plan.symbol
+            and positions.open_time >= rebuild_plan.rebuild_from - interval '5 minutes'
+    where positions.open_time >= {{ rebuild_floor() }} - interval '5 minutes'
+
+),
+
+-- Over snapshots, not over candles: what was closed during a gap is in the first snapshot after it. What a candle
+-- opened is not left of what stood before it.
 shrinkages as (
 
     select
-        symbol,
-        step_at,
-        open_interest,
-        snapshot_at,
-        cast(
-            ln(
-                least(
-                    cast(1 as double),
-                    cast(open_interest as double)
-                    / lag(cast(open_interest as double)) over (partition by symbol order by snapshot_at)
-                )
-            ) as decimal(38, 18)
-        ) as log_share
+        known_snapshots.symbol,
+        known_snapshots.step_at,
+        known_snapshots.open_interest,
+        known_snapshots.snapshot_at,
+        {{ log_share_left(
+            'known_snapshots.open_interest',
+            'openings.opened_quantity',
+            'lag(known_snapshots.open_interest) over (partition by known_snapshots.symbol order by known_snapshots.snapshot_at)'
+        ) }} as log_share
     from known_snapshots
+    left join openings
+        on
+            known_snapshots.symbol = openings.symbol
+            and known_snapshots.snapshot_at = openings.step_at
 
 ),
 

@@ -53,11 +53,11 @@ comparisons as (
     inner join candles
         on
             metrics.symbol = candles.symbol
-            and metrics.create_time = candles.open_time
+            and {{ snapshot_step('metrics.create_time') }} = candles.open_time
     left join candles as candles_before
         on
             metrics.symbol = candles_before.symbol
-            and metrics.create_time = candles_before.open_time + interval '5 minutes'
+            and {{ snapshot_step('metrics.create_time') }} = candles_before.open_time + interval '5 minutes'
     where
         metrics.sum_open_interest > 0
         and metrics.sum_open_interest_value > 0

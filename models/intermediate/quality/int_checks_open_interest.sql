@@ -43,6 +43,19 @@ open_interest_blank as (
 
 ),
 
+snapshots_off_grid as (
+
+    select
+        'snapshots_off_grid' as check_name,
+        symbol,
+        count(*) filter (where not is_on_grid) as value,
+        'snapshots that are of no five-minute step, the first at '
+        || cast(min(snapshot_at) filter (where not is_on_grid) as varchar) as finding
+    from metrics
+    group by symbol
+
+),
+
 label_votes as (
 
     select
@@ -143,7 +156,10 @@ share_explained as (
 ),
 
 {{ union_of_checks(
-    ['open_interest_blank', 'snapshot_labels', 'snapshot_prices', 'flat_candle_share', 'share_explained'],
+    [
+        'open_interest_blank', 'snapshots_off_grid', 'snapshot_labels', 'snapshot_prices', 'flat_candle_share',
+        'share_explained',
+    ],
     "'binance'",
     "'metrics'"
 ) }}

@@ -52,7 +52,7 @@ snapshots as (
         '' as kline_type,
         symbol,
         '5m' as interval,
-        {{ candle_start('snapshot_at') }} as row_time,
+        snapshot_at as row_time,
         open_interest as open,
         cast(null as decimal(18, 8)) as high,
         cast(null as decimal(18, 8)) as low,
@@ -67,11 +67,9 @@ snapshots as (
     from {{ ref('stg_binance__metrics') }}
     where
         open_interest is not null
+        -- one off the grid is the snapshot of no step
+        and is_on_grid
         and snapshot_at >= {{ candle_start(rebuild_floor(), 1440) }}
-    qualify
-        row_number() over (
-            partition by exchange, market, symbol, {{ candle_start('snapshot_at') }} order by snapshot_at
-        ) = 1
 
 ),
 

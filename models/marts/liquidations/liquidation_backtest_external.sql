@@ -18,7 +18,9 @@ backtest as (
         hit_rate,
         coverage_share,
         null_hit_rate,
-        lift
+        lift,
+        lift_low,
+        lift_high
     from scores
     where provider != {{ own_levels() }}
 

@@ -19,20 +19,28 @@ symbol_numbers as (
 
 openings as (
 
+    {%- for side in ['long', 'short'] %}
+
     select
-        candles.symbol,
-        candles.inferred_side as side,
-        candles.open_time + interval '5 minutes' as opened_at,
-        {{ entry_price_of_candle('candles') }} as entry_price,
-        candles.oi_delta as opened_quantity
-    from {{ ref('candles_with_side') }} as candles
+        positions.symbol,
+        '{{ side }}' as side,
+        positions.step_at as opened_at,
+        positions.entry_price,
+        positions.opened_{{ side }} as opened_quantity
+    from {{ ref('int_positions') }} as positions
     inner join rebuild_plan
         on
-            candles.symbol = rebuild_plan.symbol
-            and candles.open_time >= rebuild_plan.rebuild_from - interval '5 minutes'
+            positions.symbol = rebuild_plan.symbol
+            and positions.open_time >= rebuild_plan.rebuild_from - interval '5 minutes'
     where
-        candles.position_event in ('long_open', 'short_open')
-        and candles.open_time >= {{ rebuild_floor() }} - interval '5 minutes'
+        positions.opened_{{ side }} > 0
+        and positions.open_time >= {{ rebuild_floor() }} - interval '5 minutes'
+
+    {%- if not loop.last %}
+
+    union all
+    {%- endif %}
+    {%- endfor %}
 
 ),
 
@@ -58,6 +66,8 @@ timeline as (
 price_factors as (
 
     select * from {{ ref('int_liquidation_price_factors') }}
+    -- a leverage of no weight is judged by the verdict and makes no levels
+    where quantity_share > 0
 
 ),
 

@@ -15,6 +15,7 @@ snapshots as (
         metrics.snapshot_at,
         metrics.open_interest,
         metrics.open_interest_usd,
+        metrics.published_at,
         metrics.snapshot_at >= rebuild_plan.rebuild_from as is_rebuilt
     from {{ ref('stg_binance__metrics') }} as metrics
     inner join rebuild_plan
@@ -27,13 +28,18 @@ snapshots as (
 
 ),
 
+-- One off the grid between two steps is in nobody's way: changes are between snapshots five minutes apart.
 steps as (
 
     select
         *,
-        lag(snapshot_at) over (partition by symbol order by snapshot_at) as previous_snapshot_at,
-        lag(open_interest) over (partition by symbol order by snapshot_at) as previous_open_interest
+        lag(snapshot_at) over same_phase as previous_snapshot_at,
+        lag(open_interest) over same_phase as previous_open_interest
     from snapshots
+    window same_phase as (
+        partition by symbol, {{ microseconds_between(candle_start('snapshot_at'), 'snapshot_at') }}
+        order by snapshot_at
+    )
 
 ),
 
@@ -44,6 +50,7 @@ changes as (
         snapshot_at,
         open_interest,
         open_interest_usd,
+        published_at,
         case
             when previous_snapshot_at = snapshot_at - interval '5 minutes'
                 then cast(open_interest - previous_open_interest as decimal(38, 16))

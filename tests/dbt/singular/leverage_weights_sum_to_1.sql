@@ -12,7 +12,7 @@ sums as (
 failures as (
 
     select * from sums
-    where (weight = 1 and least_weight > 0) is not true
+    where (weight = 1 and least_weight >= 0) is not true
 
 )
 

@@ -95,3 +95,18 @@ def test_the_judge_sees_what_nothing_tells(good: Place, tmp_path: Path) -> None:
         "a gap that nothing names: metrics um BTCUSDT 5m 2026-03-29 08:20:00",
         "1 false rows of klines ETHUSDT that no check names, from 2026-03-29 08:20:00 on",
     ]
+
+
+def test_a_symbol_that_a_check_calls_false_is_withheld_and_no_other(good: Place) -> None:
+    outcome = planted(good, "day_times_ten")
+    assert outcome.published
+    assert outcome.wrong == ()
+    assert outcome.exit_status == 1
+    place = Place(good.folder.with_name("planted"))
+    with duckdb.connect(str(place.published), read_only=True) as connection:
+        status = dict(connection.execute("select symbol, is_published from symbol_status").fetchall())
+        present = {symbol for (symbol,) in connection.execute("select distinct symbol from klines_5m").fetchall()}
+        told = {symbol for (symbol,) in connection.execute("select distinct symbol from quality_checks").fetchall()}
+    assert sorted(status.values()) != [True] * len(status)
+    assert present == {symbol for symbol in ("BTCUSDT", "ETHUSDT") if status[symbol]}
+    assert told >= {"BTCUSDT", "ETHUSDT"}

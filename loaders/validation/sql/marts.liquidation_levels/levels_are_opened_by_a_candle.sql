@@ -5,7 +5,12 @@ left join marts.candles_with_side as candles
     on
         levels.symbol = candles.symbol
         and levels.opened_at = candles.open_time + interval '5 minutes'
+left join intermediate.int_positions as positions
+    on
+        levels.symbol = positions.symbol
+        and levels.opened_at = positions.step_at
 where
     candles.symbol is null
-    or candles.inferred_side is distinct from levels.side
+    or positions.symbol is null
+    or case levels.side when 'long' then positions.opened_long else positions.opened_short end <= 0
     or levels.entry_price not between candles.low and candles.high

@@ -1,11 +1,12 @@
--- Each level holds its leverage's share of the contracts by which open interest rose, to a millionth.
+-- Each level holds its leverage's share of the contracts that its candle opened on its side, to a millionth.
 with shares as (
     select
         levels.*,
-        candles.oi_delta * cast(factors.quantity_share as double) as expected_quantity
+        case levels.side when 'long' then positions.opened_long else positions.opened_short end
+        * cast(factors.quantity_share as double) as expected_quantity
     from marts.liquidation_levels as levels
-    left join marts.candles_with_side as candles
-        on levels.symbol = candles.symbol and levels.opened_at = candles.open_time + interval '5 minutes'
+    left join intermediate.int_positions as positions
+        on levels.symbol = positions.symbol and levels.opened_at = positions.step_at
     left join intermediate.int_liquidation_price_factors as factors
         on
             factors.symbol

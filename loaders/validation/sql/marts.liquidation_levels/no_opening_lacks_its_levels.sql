@@ -1,17 +1,34 @@
 -- Every candle that opened positions has a level for each leverage that its bracket allows, unless its price is
 -- too low to tell a liquidation price from the entry.
-with openings as (
+with opened as (
     select
         symbol,
-        inferred_side as side,
-        open_time + interval '5 minutes' as opened_at,
-        low,
+        'long' as side,
+        step_at as opened_at
+    from intermediate.int_positions
+    where opened_long > 0
+    union all
+    select
+        symbol,
+        'short' as side,
+        step_at as opened_at
+    from intermediate.int_positions
+    where opened_short > 0
+),
+
+openings as (
+    select
+        opened.symbol,
+        opened.side,
+        opened.opened_at,
+        candles.low,
         case
-            when symbol in (select brackets.symbol from seeds.margin_brackets as brackets) then symbol
+            when opened.symbol in (select brackets.symbol from seeds.margin_brackets as brackets) then opened.symbol
             else 'DEFAULT'
         end as bracket_symbol
-    from marts.candles_with_side
-    where position_event in ('long_open', 'short_open')
+    from opened
+    inner join marts.candles_with_side as candles
+        on opened.symbol = candles.symbol and opened.opened_at = candles.open_time + interval '5 minutes'
 ),
 
 expected as (
@@ -27,7 +44,9 @@ expected as (
             and openings.side = factors.side
             and openings.opened_at >= factors.valid_from
             and openings.opened_at < factors.valid_until
-    where cast(openings.low as double) * abs(factors.price_factor - 1) > 0.00000001
+    where
+        factors.quantity_share > 0
+        and cast(openings.low as double) * abs(factors.price_factor - 1) > 0.00000001
 )
 
 select expected.*

@@ -1,4 +1,4 @@
--- Every gap between two snapshots of a perpetual is named in marts.data_gaps.
+-- Every gap between two snapshots of a perpetual is named in marts.data_gaps; one off the grid is of no step.
 with
 
 neighbours as (
@@ -8,6 +8,7 @@ neighbours as (
         snapshot_at,
         lead(snapshot_at) over (partition by symbol order by snapshot_at) as next_snapshot_at
     from marts.open_interest_5m
+    where epoch_us(snapshot_at) % 300000000 = 0
 
 )
 

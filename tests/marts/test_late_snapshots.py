@@ -1,0 +1,121 @@
+"""Snapshots that are stamped some seconds off their step belong to it, and withhold nothing."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.support import archive
+from tests.support.warehouse import PROJECT, Warehouse
+
+RECORDS = PROJECT.parent / "shared" / "market" / "late_snapshots"
+DAYS = ["2024-03-01", "2024-03-02"]
+MARTS = ("candles_with_side", "liquidation_levels", "liquidation_map", "data_gaps", "data_completeness")
+
+# Contracts at the late snapshot and those around it, from the files: 100071.044 - 100055.59 and so on.
+CHANGES = [
+    ("2026-01-20 20:25:00", "2026-01-20 20:25:02", "15.454"),
+    ("2026-01-20 20:30:00", "2026-01-20 20:30:00", "90.246"),
+    ("2026-01-22 15:30:00", "2026-01-22 15:30:02", "-156.437"),
+    ("2026-01-22 15:35:00", "2026-01-22 15:35:00", "-103.432"),
+    ("2026-01-28 09:45:00", "2026-01-28 09:45:01", "64.445"),
+    ("2026-01-28 09:50:00", "2026-01-28 09:50:00", "-12.882"),
+]
+
+
+@pytest.mark.skipif(not RECORDS.is_dir(), reason="no market records at ../shared/market")
+def test_two_weeks_with_three_late_snapshots_are_published(warehouse: Warehouse) -> None:
+    printed = warehouse.run(str(Path(sys.executable).with_name("loaders")), "--json", "run", "--data-dir", str(RECORDS))
+    steps = {step["step"]: step["outcome"] for step in json.loads(printed)["steps"]}
+    assert steps["publish"] == "ok"
+    times = ", ".join(f"'{time}'" for time, _, _ in CHANGES)
+    found = warehouse.query(
+        "select snapshot_at::varchar, published_at::varchar, oi_delta from marts.open_interest_5m "
+        f"where snapshot_at in ({times}) order by 1"
+    )
+    assert found == [(time, published, Decimal(change)) for time, published, change in CHANGES]
+    ((unknown, off_grid),) = warehouse.query(
+        "select count(*) filter (where oi_delta is null), "
+        "count(*) filter (where epoch(snapshot_at) % 300 <> 0) from marts.open_interest_5m"
+    )
+    assert (unknown, off_grid) == (1, 0), "only the first snapshot of all has no change"
+
+
+def fill(data: Path, late: bool = False, label_minutes: int = 0) -> None:
+    for of in DAYS:
+        archive.klines(data, "AAAUSDT", of)
+
+        def seconds(time: datetime) -> int:
+            number = int(time.timestamp()) // 300
+            return number // 10 % 3 + 1 if late and number % 10 == 0 else 0
+
+        archive.metrics(data, "AAAUSDT", of, late=seconds, label_minutes=label_minutes)
+
+
+@pytest.mark.parametrize("label_minutes", [0, 5], ids=["labels are instants", "labels are starts"])
+def test_every_tenth_snapshot_late_gives_the_same_tables(warehouse: Warehouse, label_minutes: int) -> None:
+    fill(warehouse.data, label_minutes=label_minutes)
+    warehouse.load()
+    warehouse.build_untested()
+    late = Warehouse(warehouse.folder / "late")
+    fill(late.data, late=True, label_minutes=label_minutes)
+    late.load()
+    late.build()
+    expected, found = warehouse.marts(), late.marts()
+    assert {name: found[name] for name in MARTS} == {name: expected[name] for name in MARTS}
+    # Two days of 288 steps, of which the first is a multiple of ten steps since 1970 or is not.
+    ((shifted,),) = late.query(
+        "select count(*) from marts.open_interest_5m "
+        f"where published_at + interval '{label_minutes} minutes' <> snapshot_at"
+    )
+    assert shifted in (57, 58)
+
+
+def test_of_two_for_one_step_the_nearer_counts_then_the_earlier(warehouse: Warehouse) -> None:
+    for of in DAYS:
+        archive.klines(warehouse.data, "AAAUSDT", of)
+    archive.metrics(
+        warehouse.data,
+        "AAAUSDT",
+        DAYS[0],
+        keep=lambda time: f"{time:%H:%M}" not in ("10:00", "11:00", "12:00", "13:00"),
+        more=[
+            # Two seconds late and one; two early and two late; one alone, early; one further off than half a minute.
+            "2024-03-01 10:00:02,AAAUSDT,111.5,1,,,,",
+            "2024-03-01 10:00:01,AAAUSDT,112.5,1,,,,",
+            "2024-03-01 10:59:58,AAAUSDT,113.5,1,,,,",
+            "2024-03-01 11:00:02,AAAUSDT,114.5,1,,,,",
+            "2024-03-01 11:59:30,AAAUSDT,115.5,1,,,,",
+            "2024-03-01 13:00:31,AAAUSDT,116.5,1,,,,",
+        ],
+    )
+    archive.metrics(warehouse.data, "AAAUSDT", DAYS[1])
+    warehouse.load()
+    warehouse.build_untested()
+    assert warehouse.query(
+        "select snapshot_at::varchar, published_at::varchar, open_interest from marts.open_interest_5m "
+        "where open_interest < 200 order by 1"
+    ) == [
+        ("2024-03-01 10:00:00", "2024-03-01 10:00:01", Decimal("112.5")),
+        ("2024-03-01 11:00:00", "2024-03-01 10:59:58", Decimal("113.5")),
+        ("2024-03-01 12:00:00", "2024-03-01 11:59:30", Decimal("115.5")),
+        ("2024-03-01 13:00:31", "2024-03-01 13:00:31", Decimal("116.5")),
+    ]
+    conflicts = warehouse.query(
+        "select row_time::varchar, precedence, content from staging.conflicts where dataset = 'metrics' order by 1, 2"
+    )
+    assert [(time, precedence, content.split("|")[2]) for time, precedence, content in conflicts] == [
+        ("2024-03-01 10:00:00", 1, "2024-03-01 10:00:01"),
+        ("2024-03-01 10:00:00", 2, "2024-03-01 10:00:02"),
+        ("2024-03-01 11:00:00", 1, "2024-03-01 10:59:58"),
+        ("2024-03-01 11:00:00", 2, "2024-03-01 11:00:02"),
+    ]
+    # The step that has none is missing, and named; the changes across it are unknown.
+    assert warehouse.query(
+        "select gap_start::varchar, gap_end::varchar, missing from marts.data_gaps where dataset = 'metrics'"
+    ) == [("2024-03-01 13:00:00", "2024-03-01 13:05:00", 1)]
