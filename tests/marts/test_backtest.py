@@ -121,7 +121,8 @@ def judged(warehouse: Warehouse, draw_map: Callable[..., Bins], source: Source) 
     }
     mart = source(warehouse, bins)
     warehouse.build_untested(
-        "--select", "recorded_liquidations", "int_backtest_cases+", "--vars", "{liquidation_backtest_horizons_minutes: [0]}"
+        *("--select", "recorded_liquidations", "int_backtest_cases+"),
+        *("--vars", "{liquidation_backtest_horizons_minutes: [0]}"),
     )
     return warehouse.query(
         f"select events, hit_rate, coverage_share, null_hit_rate, lift from {mart}"

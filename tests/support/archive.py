@@ -243,9 +243,7 @@ def agg_trades(root: Path, symbol: str, of: str, first_id: int, keep: Keep = lam
     return write(root / f"data/futures/um/{length}/aggTrades/{symbol}/{symbol}-aggTrades-{of}.csv", lines)
 
 
-def liquidation(
-    time: datetime, side: str, price: Decimal, quantity: Decimal, rate: Decimal = Decimal("0.015")
-) -> str:
+def liquidation(time: datetime, side: str, price: Decimal, quantity: Decimal, rate: Decimal = Decimal("0.015")) -> str:
     """A row of a file of liquidations: `side` is that of the position, the order's is the other one.
 
     The order's price is the bankruptcy price of a position that is liquidated at `price`; `rate` is the maintenance
