@@ -108,16 +108,18 @@ def look(path: Path, request: SourceRequest, wait_seconds: float = 0) -> Holding
 def wanted(request: SourceRequest, found: Holdings, new_symbols: frozenset[str] = frozenset()) -> list[Series]:
     """The series that are meant: those that are there and asked for, and those of symbols that are named and new.
 
-    A named symbol without `--dataset` means what is there of it, or else five-minute candles, open interest and
-    funding. Raises `WrongUsage` if nothing is there and nothing was named.
+    A named symbol without `--dataset` means what is there of it, and of one of Binance five-minute candles, open
+    interest and funding as well: a first fetch that was killed must not be taken for a wish. Raises `WrongUsage` if
+    nothing is there and nothing was named.
     """
     selection = request.selection
     series = {one for one in found.held if not selection.datasets or one.dataset in selection.datasets}
     for symbol in {*selection.symbols, *new_symbols}:
-        known = any(one.symbol in (symbol, pair_name(symbol)) for one in found.held)
-        datasets = selection.datasets or (() if known else _DEFAULT_DATASETS)
+        elsewhere = {one.exchange for one in found.held if one.symbol in (symbol, pair_name(symbol))} - {"binance"}
+        datasets = selection.datasets or (() if elsewhere else _DEFAULT_DATASETS)
         for dataset in datasets:
             series |= set(_series_of(symbol, dataset, request))
+    series = {one for one in series if not selection.exchanges or one.exchange in selection.exchanges}
     if not series and not found.held and not (selection.symbols or selection.assets):
         raise WrongUsage("nothing is landed yet, so nothing tells what is wanted: name it with --symbol or --tier")
     return sorted(series)

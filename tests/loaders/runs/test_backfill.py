@@ -13,12 +13,13 @@ import pytest
 
 from loaders import warehouse
 from loaders.datasets import Series
-from loaders.progress import Lines
-from loaders.queries import gaps
+from loaders.progress import Lines, TransferLines
+from loaders.queries import completeness, gaps
 from loaders.runs import backfill as backfilling
 from loaders.runs import fetch as fetching
 from loaders.runs import source_plan, sourcing
 from loaders.runs.backfill import BackfillResult
+from loaders.runs.fetch import FetchResult
 from loaders.runs.source_plan import SourcePlan
 from loaders.runs.sourcing import SourceRequest
 from loaders.selection import Selection
@@ -56,6 +57,12 @@ class Place:
             Lines(),
             dry_run=dry_run,
             now=self.server.now,
+        )
+
+    def fetch(self, wanted: Selection | None = None) -> FetchResult:
+        """A fetch in this process."""
+        return fetching.fetch(
+            self.warehouse.settings, self.warehouse.path, self.request(wanted), TransferLines(), now=self.server.now
         )
 
     def plan(self, wanted: Selection | None = None) -> SourcePlan:
@@ -136,18 +143,20 @@ def test_what_the_exchange_has_not_published_yet_is_asked_for_again(place: Place
     assert place.times("binance_metrics", "create_time")[-1] == late.replace(tzinfo=None)
 
 
-def test_gaps_are_filled_and_each_attempt_is_told(place: Place) -> None:
-    """From files with gaps to a build without fillable ones; what the exchange lacks is asked for once."""
-    hole = archive.day("2026-07-02").replace(hour=7)
+def test_from_an_empty_folder_to_no_fillable_gap(place: Place, tmp_path: Path) -> None:
+    """Fetch, load, build, gaps, backfill, gaps; then the same again, which asks for listings alone."""
+    gap = archive.day("2026-07-02").replace(hour=7)
     lost = archive.day("2026-07-02").replace(hour=9)
+
+    def keep(at: datetime) -> bool:
+        return not (gap <= at < gap + timedelta(minutes=20) or lost <= at < lost + timedelta(minutes=10))
+
+    root = tmp_path / "published"
     for day in ("2026-07-01", "2026-07-02", "2026-07-03"):
-
-        def keep(at: datetime) -> bool:
-            return not (hole <= at < hole + timedelta(minutes=20) or lost <= at < lost + timedelta(minutes=10))
-
-        archive.klines(place.warehouse.data, "BTCUSDT", day, keep=keep)
-        archive.metrics(place.warehouse.data, "BTCUSDT", day, keep=keep)
+        place.server.publish(archive.klines(root, "BTCUSDT", day, keep=keep), root)
+        place.server.publish(archive.metrics(root, "BTCUSDT", day, keep=keep), root)
     place.server.absent = lambda symbol, at: lost <= at < lost + timedelta(minutes=10)
+    assert len(place.fetch(selection("BTCUSDT")).wanted) == 6
     place.warehouse.load()
     place.warehouse.build_untested()
     assert _gaps(place) == [(dataset, missing, None, True) for dataset in ("klines", "metrics") for missing in (4, 2)]
@@ -159,15 +168,30 @@ def test_gaps_are_filled_and_each_attempt_is_told(place: Place) -> None:
         for dataset in ("klines", "metrics")
         for missing, outcome in ((4, ("filled", False)), (2, ("not to be had", False)))
     }
-    place.server.log.clear()
-    assert place.backfill().attempts == []
-    assert place.server.log == []
-    place.warehouse.build_untested()
+    for is_built in (False, True):
+        if is_built:
+            place.warehouse.build_untested()
+        before = (place.warehouse.contents(), sorted(place.warehouse.data.rglob("*")))
+        place.server.log.clear()
+        assert (place.fetch().wanted, place.warehouse.load().totals.files_loaded, place.backfill().attempts) == (
+            [],
+            0,
+            [],
+        )
+        assert place.server.log == place.server.asked("^/listing")
+        assert (place.warehouse.contents(), sorted(place.warehouse.data.rglob("*"))) == before
     assert _gaps(place) == [("klines", 2, "not to be had", False), ("metrics", 2, "not to be had", False)]
     sources = "select distinct source from marts.klines_5m where open_time >= '2026-07-02 07:00' and open_time < {end}"
     assert place.warehouse.query(sources.format(end="'2026-07-02 07:20'")) == [("rest",)]
+    with warehouse.reader(place.warehouse.path) as connection:
+        report = completeness.find(connection, Selection(), {"BTC": "TIER1"}, NOW.replace(tzinfo=None))
+    assert [(one.tier, one.asset, one.dataset, one.interval, one.gaps, one.advice) for one in report] == [
+        ("TIER1", "BTC", dataset, "5m", 1, "none: the exchange has none") for dataset in ("klines", "metrics")
+    ]
+    assert [one.expected - one.present for one in report] == [2, 2]
     # A later archive file takes precedence.
-    archive.klines(place.warehouse.data, "BTCUSDT", "2026-07-02")
+    place.server.publish(archive.klines(root, "BTCUSDT", "2026-07-02"), root, day=5)
+    assert [one.reason for one in place.fetch().wanted] == ["changed in the archive"]
     place.warehouse.load()
     place.warehouse.build_untested()
     assert place.warehouse.query(sources.format(end="'2026-07-03'")) == [("klines_5m",)]
@@ -358,18 +382,10 @@ def test_the_plan_says_what_fetch_and_backfill_then_do(place: Place, tmp_path: P
     source_plan.write_list(made, tmp_path / "list.tsv")
     names = [line.split("\t")[0].rpartition("/")[2] for line in (tmp_path / "list.tsv").read_text().splitlines()]
     assert names == [f"BTCUSDT-aggTrades-2026-07-0{day}.zip" for day in (1, 2, 3, 4)]
-    asked = SourceRequest((place.warehouse.data,), Selection())
-    fetched = fetching.fetch(place.warehouse.settings, place.warehouse.path, asked, _quiet(), now=NOW)
-    assert [one.file.name for one in fetched.wanted] == ["BTCUSDT-5m-2026-07-01.zip"]
+    assert [one.file.name for one in place.fetch().wanted] == ["BTCUSDT-5m-2026-07-01.zip"]
     result = place.backfill()
     assert [(f"{one.start:%m-%d %H}", f"{one.end:%m-%d %H}") for one in result.attempts] == [("07-02 00", "07-04 09")]
     assert {part.where.value for part in place.plan().parts if part.series.dataset == "klines"} == {"disk"}
-
-
-def _quiet() -> Any:
-    from loaders.progress import TransferLines
-
-    return TransferLines()
 
 
 def test_what_kraken_does_not_serve_is_listed_by_its_quarters(place: Place) -> None:
