@@ -148,6 +148,7 @@ class Downloader:
         Raises `SourceError`, OSError (a full disk).
         """
         self.transfer.begin(len(files), sum(file.size for file in files))
+        self._drop_other_parts(files)
         left = iter(files)
         running: set[Future[Fetched]] = set()
         pool = ThreadPoolExecutor(self.connections, "fetch")
@@ -171,15 +172,22 @@ class Downloader:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _fetch(self, file: RemoteFile) -> Fetched:
-        target = self.root / file.key
-        target.parent.mkdir(parents=True, exist_ok=True)
+    def _part(self, file: RemoteFile) -> Path:
         # The tag in the name keeps parts of two revisions apart.
         tag = re.sub(r"[^0-9A-Za-z]", "", file.etag)[:16] or "part"
-        part = target.with_name(f"{target.name}.{tag}.part")
-        for other in target.parent.glob(f"{target.name}.*.part"):
-            if other != part:
-                other.unlink(missing_ok=True)
+        return self.root / f"{file.key}.{tag}.part"
+
+    def _drop_other_parts(self, files: Sequence[RemoteFile]) -> None:
+        """Makes the folders, and removes what earlier fetches left of revisions that are no longer there."""
+        wanted = {self._part(file) for file in files}
+        for folder in {part.parent for part in wanted}:
+            folder.mkdir(parents=True, exist_ok=True)
+            for part in folder.glob("*.zip.*.part"):
+                if part not in wanted:
+                    part.unlink(missing_ok=True)
+
+    def _fetch(self, file: RemoteFile) -> Fetched:
+        target, part = self.root / file.key, self._part(file)
         try:
             try:
                 sha256 = self._transfer(file, part)
@@ -254,7 +262,7 @@ class _Body:
         """Appends an answer. Raises `CanPass` for one that is shorter than announced."""
         if response.status_code != 206 and self.size:
             self.begin()
-        for chunk in response.iter_raw(_CHUNK):
+        for chunk in response.iter_raw():
             self._target.write(chunk)
             self.digest.update(chunk)
             self.size += len(chunk)

@@ -139,6 +139,8 @@ class Handler(BaseHTTPRequestHandler):
     """One connection."""
 
     protocol_version = "HTTP/1.1"
+    # Headers and body are two writes: the second must not wait for the first one's receipt.
+    disable_nagle_algorithm = True
     replay: Replay
     cut_after: int | None
     missing_bytes: int
