@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import click
 
@@ -19,33 +21,40 @@ from loaders.runs.sourcing import SourceRequest
 from loaders.selection import Selection
 
 
+def asking(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that say what is wanted of the sources, and where it goes; the command gets them as one `request`."""
+
+    @functools.wraps(command)
+    def with_request(
+        *given: Any,
+        folders: tuple[Path, ...],
+        selection: Selection,
+        market: str,
+        kline_types: tuple[str, ...],
+        **others: Any,
+    ) -> Any:
+        if not folders:
+            raise WrongUsage("no data folder: name one with --data-dir, or set LOADERS_DATA_DIR")
+        wanted = tuple(one.absolute() for one in folders)
+        return command(*given, request=SourceRequest(wanted, selection, cast(Market, market), kline_types), **others)
+
+    return new_folders_option(selecting(market_option(kline_type_option(wait_option(with_request)))))
+
+
 @click.command()
-@new_folders_option
-@selecting
-@market_option
-@kline_type_option
+@asking
 @click.option(
     "--list",
     "download_list",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write down what nobody serves: file names and addresses, one a line.",
 )
-@wait_option
 @click.pass_obj
-def plan(
-    context: Context,
-    folders: tuple[Path, ...],
-    selection: Selection,
-    market: str,
-    kline_types: tuple[str, ...],
-    download_list: Path | None,
-    wait_seconds: float,
-) -> int:
+def plan(context: Context, request: SourceRequest, download_list: Path | None, wait_seconds: float) -> int:
     """For a range of days: which part is on disk, in the archive, on REST, and what nobody serves.
 
     Asks for listings only. `fetch` and `backfill` do what it says.
     """
-    request = _request(folders, selection, market, kline_types)
     made = source_plan.make(
         context.settings, context.warehouse, request, lambda line: click.echo(line, err=True), wait=wait_seconds
     )
@@ -56,28 +65,15 @@ def plan(
 
 
 @click.command()
-@new_folders_option
-@selecting
-@market_option
-@kline_type_option
+@asking
 @click.option("--dry-run", is_flag=True, help="Print files and bytes; fetch nothing.")
-@wait_option
 @click.pass_obj
-def fetch(
-    context: Context,
-    folders: tuple[Path, ...],
-    selection: Selection,
-    market: str,
-    kline_types: tuple[str, ...],
-    dry_run: bool,
-    wait_seconds: float,
-) -> int:
+def fetch(context: Context, request: SourceRequest, dry_run: bool, wait_seconds: float) -> int:
     """Downloads archive files that are missing or have changed, verified against their published checksums.
 
     Without options: what is landed already, up to yesterday. Of a symbol that is new: five-minute candles, open
     interest and funding. Whole months come as one file where the archive has it, the rest by the day.
     """
-    request = _request(folders, selection, market, kline_types)
     result = fetching.fetch(
         context.settings, context.warehouse, request, transfer(), dry_run=dry_run, wait_seconds=wait_seconds
     )
@@ -86,30 +82,16 @@ def fetch(
 
 
 @click.command()
-@new_folders_option
-@selecting
-@market_option
-@kline_type_option
+@asking
 @click.option("--dry-run", is_flag=True, help="Print the ranges that would be asked for; ask nothing.")
 @click.option("--follow", is_flag=True, help="Keep collecting, every five minutes, until stopped.")
-@wait_option
 @click.pass_obj
-def backfill(
-    context: Context,
-    folders: tuple[Path, ...],
-    selection: Selection,
-    market: str,
-    kline_types: tuple[str, ...],
-    dry_run: bool,
-    follow: bool,
-    wait_seconds: float,
-) -> int:
+def backfill(context: Context, request: SourceRequest, dry_run: bool, follow: bool, wait_seconds: float) -> int:
     """Fills gaps, and the time since the last row, from REST where the exchange still has them.
 
     Every answer is kept as a file below `rest/` in the first data folder, and landed. `dbt build` afterwards brings the
     rows into the marts; `loaders gaps` shows what came of each attempt.
     """
-    request = _request(folders, selection, market, kline_types)
     settings, path = context.settings, context.warehouse
     if follow:
         if dry_run:
@@ -119,11 +101,3 @@ def backfill(
     result = backfilling.backfill(settings, path, request, reporter(), dry_run=dry_run, wait_seconds=wait_seconds)
     context.answer(backfilling.to_dict(result, dry_run=dry_run), backfilling.text(result, dry_run=dry_run))
     return result.exit_status
-
-
-def _request(
-    folders: tuple[Path, ...], selection: Selection, market: str, kline_types: tuple[str, ...]
-) -> SourceRequest:
-    if not folders:
-        raise WrongUsage("no data folder: name one with --data-dir, or set LOADERS_DATA_DIR")
-    return SourceRequest(tuple(one.absolute() for one in folders), selection, cast(Market, market), kline_types)
