@@ -153,5 +153,46 @@ class PlaceUnwritable(LoadersError):
         super().__init__(f"{path} cannot be written ({error.strerror or error}): check its folder and permissions")
 
 
+class SourceError(LoadersError):
+    """A server did not give what was asked of it."""
+
+
+class SourceUnavailable(SourceError):
+    """A server did not answer, or not in order, after all repetitions. Exit status 75: try later."""
+
+    exit_status = 75
+
+    def __init__(self, url: str, why: str) -> None:
+        super().__init__(f"{url} could not be read ({why}): what came before it is kept, run it again later")
+
+
+class AddressBlocked(SourceError):
+    """The server refuses this address altogether; asking again makes it worse."""
+
+    def __init__(self, server: str, status: int) -> None:
+        why = {
+            451: "does not serve the country of this address (451): no later attempt will help, use files instead",
+        }.get(status, f"refuses this address ({status}): stop asking for some hours, then try again")
+        super().__init__(f"{server} {why}")
+
+
+class Banned(SourceError):
+    """The server banned this address for longer than is worth waiting for. Exit status 75: try later."""
+
+    exit_status = 75
+
+    def __init__(self, server: str, until: str) -> None:
+        super().__init__(f"{server} has banned this address until {until} UTC: run it again after that")
+
+
+class FetchBusy(SourceError):
+    """Another process downloads into the same folder. Exit status 75: try later."""
+
+    exit_status = 75
+
+    def __init__(self, folder: object) -> None:
+        super().__init__(f"another process is downloading into {folder}: try later")
+
+
 class NotNotified(LoadersError):
     """The message of `--notify` did not go out."""

@@ -1,4 +1,4 @@
-"""How far a load has come: a bar on a terminal, plain lines elsewhere. Everything here goes to stderr."""
+"""How far a load or a download has come: a bar on a terminal, plain lines elsewhere. Everything here goes to stderr."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ from typing import Protocol
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 
 class Reporter(Protocol):
@@ -32,6 +40,101 @@ class Reporter(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+class Transfer(Protocol):
+    """What a download tells while it runs, from several threads."""
+
+    def begin(self, files: int, size: int) -> None:
+        """So many files and bytes are to come."""
+
+    def advance(self, files: int, size: int) -> None:
+        """So many more files and bytes are there; bytes that come a second time are taken back first."""
+
+    def say(self, line: str) -> None:
+        """Something the user should read."""
+
+    def __enter__(self) -> Transfer: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class TransferLines:
+    """Plain lines, at most one every few seconds."""
+
+    def __init__(self, every_seconds: float = 5) -> None:
+        self._every = every_seconds
+        self._files = self._size = self._done = self._come = 0
+        self._started = self._told = time.monotonic()
+
+    def begin(self, files: int, size: int) -> None:
+        """See `Transfer`."""
+        self._files, self._size = files, size
+        self._started = self._told = time.monotonic()
+
+    def advance(self, files: int, size: int) -> None:
+        """See `Transfer`."""
+        self._done += files
+        self._come += size
+        now = time.monotonic()
+        if now - self._told >= self._every:
+            self._told = now
+            rate = self._come / (now - self._started)
+            left = max(self._size - self._come, 0) / rate if rate > 0 else 0
+            self.say(
+                f"{self._done}/{self._files} files, {self._come:,} of {self._size:,} bytes, "
+                f"{rate / 1e6:,.1f} MB/s, {left:.0f} s left"
+            )
+
+    def say(self, line: str) -> None:
+        """See `Transfer`."""
+        print(line, file=sys.stderr, flush=True)
+
+    def __enter__(self) -> TransferLines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+class TransferBar:
+    """A bar with bytes, rate and time left."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("fetching {task.fields[done]:,} of {task.fields[files]:,} files"),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+        )
+        self._task = self._progress.add_task("fetching", total=None, done=0, files=0)
+        self._done = 0
+
+    def begin(self, files: int, size: int) -> None:
+        """See `Transfer`."""
+        self._progress.update(self._task, total=size, files=files)
+
+    def advance(self, files: int, size: int) -> None:
+        """See `Transfer`."""
+        self._done += files
+        self._progress.update(self._task, advance=size, done=self._done)
+
+    def say(self, line: str) -> None:
+        """See `Transfer`."""
+        self._console.print(escape(line), highlight=False, soft_wrap=True)
+
+    def __enter__(self) -> TransferBar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
 
 
 class Lines:
@@ -125,6 +228,11 @@ class Bar:
 
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
+
+
+def transfer() -> Transfer:
+    """The same choice as `reporter`, for downloads."""
+    return TransferBar() if sys.stderr.isatty() else TransferLines()
 
 
 def reporter() -> Reporter:

@@ -6,11 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from loaders.datasets import Identity
+from loaders.datasets.assets import asset_of
+from loaders.datasets.kraken import pair_name
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What is asked for; empty means everything. `start` inclusive, `end` exclusive, UTC."""
+    """What is asked for; empty means everything. `start` inclusive, `end` exclusive, UTC.
+
+    `assets` are base assets by their common names (BTC), of which every symbol is asked for.
+    """
 
     exchanges: frozenset[str] = frozenset()
     symbols: frozenset[str] = frozenset()
@@ -18,6 +23,24 @@ class Selection:
     intervals: frozenset[str] = frozenset()
     start: datetime | None = None
     end: datetime | None = None
+    assets: frozenset[str] = frozenset()
+
+    def takes_symbol(self, symbol: str) -> bool:
+        """Whether a symbol is asked for, by its own name, Kraken's long one, or its asset."""
+        if not self.symbols and not self.assets:
+            return True
+        if symbol in self.symbols or any(pair_name(one) == symbol for one in self.symbols):
+            return True
+        return bool(self.assets) and asset_of(symbol) in self.assets
+
+    def takes_series(self, exchange: str, dataset: str, symbol: str, interval: str) -> bool:
+        """Whether a series is asked for."""
+        return (
+            (not self.exchanges or exchange in self.exchanges)
+            and (not self.datasets or dataset in self.datasets)
+            and (not self.intervals or not interval or interval in self.intervals)
+            and self.takes_symbol(symbol)
+        )
 
     def takes(self, identity: Identity) -> bool:
         """Whether a file of that identity is asked for. Files without a symbol or period are, by that option."""
@@ -25,7 +48,7 @@ class Selection:
             return False
         if self.datasets and identity.dataset not in self.datasets:
             return False
-        if self.symbols and identity.symbol is not None and identity.symbol not in self.symbols:
+        if identity.symbol is not None and not self.takes_symbol(identity.symbol):
             return False
         if self.intervals and identity.interval is not None and identity.interval not in self.intervals:
             return False

@@ -59,6 +59,24 @@ class Settings(BaseSettings):
         default=500, ge=1, description="Largest inflation of an archive; CSV of prices shrinks 5 to 15 times."
     )
 
+    binance_archive_url: str = Field(
+        default="https://data.binance.vision", description="Files of the Binance archive; keys follow behind it."
+    )
+    binance_listing_url: str = Field(
+        default="https://s3-ap-northeast-1.amazonaws.com/data.binance.vision",
+        description="The archive's listing (S3, XML).",
+    )
+    binance_rest_url: str = Field(default="https://fapi.binance.com", description="REST of Binance USD-M.")
+    kraken_rest_url: str = Field(default="https://api.kraken.com", description="REST of Kraken.")
+    kraken_seconds_between: float = Field(default=1.0, ge=0, description="Least time between two calls to Kraken.")
+    connections: int = Field(default=8, ge=1, le=64, description="Files downloaded at once.")
+    request_attempts: int = Field(default=6, ge=1, description="Attempts at one request, with growing pauses.")
+    first_pause_seconds: float = Field(default=0.5, ge=0, description="Pause after the first failed attempt.")
+    longest_pause_seconds: float = Field(default=60, ge=0, description="What the pauses grow to.")
+    longest_ban_seconds: float = Field(
+        default=600, ge=0, description="A ban that lasts longer is reported instead of waited out."
+    )
+
     def __init__(self, **values: Any) -> None:
         try:
             super().__init__(**values)

@@ -27,6 +27,9 @@ from loaders.signals import Interrupted, raise_on_signal
 
 #: Command → module of `loaders.cli` that has it, in the order of a night.
 COMMANDS = {
+    "plan": "sourcing",
+    "fetch": "sourcing",
+    "backfill": "sourcing",
     "check": "landing",
     "load": "landing",
     "forget": "landing",

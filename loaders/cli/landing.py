@@ -99,7 +99,7 @@ def _show_plan(context: Context, request: Request, wait_seconds: float) -> int:
         "dry_run": True,
         "steps": [
             {
-                "path": step.candidate.path,
+                "path": step.candidate.location,
                 "action": step.action.value,
                 "reason": step.reason,
                 "bytes": step.candidate.size_bytes,
@@ -111,7 +111,7 @@ def _show_plan(context: Context, request: Request, wait_seconds: float) -> int:
         "files": len(work),
         "bytes": sum(step.candidate.size_bytes for step in work),
     }
-    lines = [f"{step.action.value:8} {step.candidate.path}  ({step.reason})" for step in steps]
+    lines = [f"{step.action.value:8} {step.candidate.location}  ({step.reason})" for step in steps]
     lines += [f"{'refuse':8} {one.path}  ({one.reason})" for one in found.refused]
     lines += [f"{'ignore':8} {path}  (not named like an archive file)" for path in found.unrecognised]
     size = sum(step.candidate.size_bytes for step in work)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import click
 
 from loaders.datasets import DATASETS, EXCHANGES, INTERVALS, SYMBOL
 from loaders.errors import WrongUsage
+from loaders.queries.tiers import TIERS, assets_of_tiers
 from loaders.selection import Selection
+from loaders.settings import Settings
 
 
 class Day(click.ParamType[datetime]):
@@ -50,6 +53,7 @@ def selecting(command: Callable[..., Any]) -> Callable[..., Any]:
         *given: Any,
         exchanges: tuple[str, ...],
         symbols: tuple[str, ...],
+        tiers: tuple[str, ...],
         datasets: tuple[str, ...],
         intervals: tuple[str, ...],
         start: datetime | None,
@@ -57,6 +61,9 @@ def selecting(command: Callable[..., Any]) -> Callable[..., Any]:
         **others: Any,
     ) -> Any:
         selection = selection_of(exchanges, symbols, datasets, intervals, start, end)
+        if tiers:
+            settings: Settings = click.get_current_context().obj.settings
+            selection = replace(selection, assets=assets_of_tiers(settings.project(), tiers))
         return command(*given, selection=selection, **others)
 
     chosen: Callable[..., Any] = with_selection
@@ -70,6 +77,13 @@ def selecting(command: Callable[..., Any]) -> Callable[..., Any]:
                 help="Only this exchange; repeatable.",
             ),
             click.option("--symbol", "symbols", type=Symbol(), multiple=True, help="Only this symbol; repeatable."),
+            click.option(
+                "--tier",
+                "tiers",
+                type=click.Choice(TIERS),
+                multiple=True,
+                help="Only symbols of this tier's assets (seeds/asset_tiers.csv); repeatable.",
+            ),
             click.option(
                 "--dataset",
                 "datasets",
@@ -120,6 +134,23 @@ folders_option = click.option(
     multiple=True,
     envvar="LOADERS_DATA_DIR",
     help="Folder with files; repeatable, the first counts first.",
+)
+new_folders_option = click.option(
+    "--data-dir",
+    "folders",
+    type=click.Path(path_type=Path, file_okay=False),
+    multiple=True,
+    envvar="LOADERS_DATA_DIR",
+    help="Folder with files; repeatable. What is fetched goes below the first, which is made if it is not there.",
+)
+kline_type_option = click.option(
+    "--kline-type",
+    "kline_types",
+    type=click.Choice(["last", "mark", "index", "premium"]),
+    multiple=True,
+    default=["last"],
+    show_default=True,
+    help="Candles of which price; repeatable.",
 )
 market_option = click.option(
     "--market",

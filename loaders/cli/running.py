@@ -71,6 +71,8 @@ def _tell(target: str | None, message: str, exit_status: int) -> None:
     envvar="LOADERS_PING",
     help="Asked by GET after a run with status 0, for a monitor that raises the alarm when it was not asked.",
 )
+@click.option("--fetch", "fetches", is_flag=True, help="First download what the archive has that is not here.")
+@click.option("--backfill", "backfills", is_flag=True, help="Then ask REST for gaps and for what came since.")
 @wait_option
 @click.pass_obj
 def run(
@@ -81,9 +83,11 @@ def run(
     target: Path | None,
     notify: str | None,
     ping: str | None,
+    fetches: bool,
+    backfills: bool,
     wait_seconds: float,
 ) -> int:
-    """Check, load, build, validate, publish: one job, one line a step. What cron calls.
+    """(Fetch, backfill,) check, load, build, validate, publish: one job, one line a step. What cron calls.
 
     What passed is published even if a file had to be refused; the file is named and the exit status is 1. If a model, a
     test or an expectation fails, the last published file stays. Exit status 75: the warehouse is busy, try later.
@@ -111,6 +115,7 @@ def run(
         notify=notify,
         ping=ping,
         wait_seconds=wait_seconds,
+        sources=[name for name, wanted in (("fetch", fetches), ("backfill", backfills)) if wanted],
     )
     if context.as_json:
         context.answer(pipeline.to_dict(done), "")

@@ -20,6 +20,7 @@ from loaders.datasets.binance import AGG_TRADES, FORCE_ORDERS, FUNDING_RATES, KL
 from loaders.datasets.external import LEVELS
 from loaders.datasets.kraken import OHLCVT
 from loaders.datasets.names import identify
+from loaders.datasets.series import Series
 
 #: Every layout, by its own name; several layouts may be one dataset (`liquidations`).
 LAYOUTS: dict[str, FileLayout] = {
@@ -54,6 +55,7 @@ __all__ = [
     "Kind",
     "Market",
     "NameRefused",
+    "Series",
     "Unit",
     "identify",
     "interval_microseconds",

@@ -112,7 +112,8 @@ FUNDING_RATES = FileLayout(
     table="binance_funding_rates",
     columns=(
         Column("calc_time", _EPOCH),
-        Column("funding_interval_hours", _INTEGER),
+        # REST does not tell it.
+        Column("funding_interval_hours", _INTEGER, blank=True),
         Column("last_funding_rate", _DECIMAL),
     ),
     key=("calc_time",),
@@ -120,7 +121,7 @@ FUNDING_RATES = FileLayout(
     # calc_time jitters by milliseconds around the hour, and the first hour of a month is the month's first instant.
     time_tolerance_us=1_000_000,
     checks=(
-        ("a funding interval that cannot be", "funding_interval_hours between 1 and 24"),
+        ("a funding interval that cannot be", "coalesce(funding_interval_hours, 8) between 1 and 24"),
         ("a funding rate that cannot be (100 % or more)", "abs(last_funding_rate) < 1"),
     ),
 )

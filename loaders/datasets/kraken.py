@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from loaders.datasets.base import Column, FileLayout, Kind
 
 #: Lengths of candles that Kraken publishes, in minutes → as this project writes intervals.
@@ -15,6 +17,24 @@ MINUTES: dict[int, str] = {
     720: "12h",
     1440: "1d",
 }
+
+#: Quote currencies, by which a pair is taken apart; the longest that fits counts.
+QUOTES = (
+    "USDT", "USDC", "USDQ", "USDR", "PYUSD", "RLUSD", "USDG", "USD", "EURT", "EURC", "EURQ", "EURR", "EUROP", "EUR",
+    "GBP", "CAD", "JPY", "CHF", "AUD", "AED", "DAI", "XBT", "ETH", "DOT", "POL", "SOL", "BTC",
+)  # fmt: skip
+
+#: Kraken's names where the rest of the world has another.
+COMMON_NAMES = {"XBT": "BTC", "XDG": "DOGE"}
+# The oldest pairs have a letter in front of each currency: X for a coin, Z for money.
+_LONG_NAME = re.compile(r"X(?P<base>[A-Z]{3})(?:Z(?P<money>USD|EUR|GBP|CAD|JPY)|X(?P<coin>XBT|ETH))")
+
+
+def pair_name(text: str) -> str:
+    """A pair as the files are named: `XXBTZUSD` is `XBTUSD`; all others stay."""
+    match = _LONG_NAME.fullmatch(text)
+    return match["base"] + (match["money"] or match["coin"]) if match else text
+
 
 OHLCVT = FileLayout(
     name="ohlcvt",

@@ -2,7 +2,9 @@
 
 Archive: `data/futures/um/{daily|monthly}/{type}/{SYMBOL}/[{interval}/]{SYMBOL}-{type or interval}-{period}.zip`;
 people also keep `SYMBOL/{aggTrades,metrics,klines/5m}/` or everything in one folder. External levels are named by
-their users: `{SYMBOL}-levels-{PROVIDER}[-{period}].csv`.
+their users: `{SYMBOL}-levels-{PROVIDER}[-{period}].csv`. Answers of REST are kept as
+`rest-{exchange}-{market}-{type}-{SYMBOL}[-{interval}]-{from}-{to}.csv`. Kraken's downloads hold the files of all pairs:
+`Kraken_OHLCVT.zip`, `Kraken_OHLCVT_Q1_2026.zip`.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from loaders.datasets.base import INTERVALS, SYMBOL, Identity, Market, NameRefused
-from loaders.datasets.kraken import MINUTES
+from loaders.datasets.kraken import MINUTES, pair_name
+from loaders.datasets.series import Series
 
 _KLINE_TYPES = {
     "klines": "last",
@@ -38,6 +41,13 @@ _LEVELS = re.compile(
 )
 _PROVIDER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
 _OHLCVT = re.compile(rf"(?P<pair>[A-Z0-9]{{5,24}})_(?P<minutes>\d{{1,5}}){_EXTENSION}")
+_BUNDLE = re.compile(r".*OHLCVT.*[.]zip", re.IGNORECASE)
+_REST = re.compile(
+    rf"rest-(?P<exchange>binance|kraken)-(?P<market>um|cm|spot)"
+    rf"-(?P<what>{'|'.join([*_KLINE_TYPES, 'metrics', 'fundingRate', 'ohlcvt'])})-(?P<symbol>[^-]+)"
+    rf"(?:-(?P<interval>{'|'.join(INTERVALS)}))?-(?P<start>\d{{8}}T\d{{6}}Z)-(?P<end>\d{{8}}T\d{{6}}Z)[.]csv"
+)
+_REST_TIME = "%Y%m%dT%H%M%SZ"
 _QUARTER = re.compile(r"Q([1-4])[ _-]?(\d{4})|(\d{4})[ _-]?Q([1-4])")
 # A folder is taken for a symbol's only where it ends like one: people have folders called DATA or BINANCE, too.
 _SYMBOL_FOLDER = re.compile(r"[A-Z0-9]{2,20}(?:USDT|USDC|BUSD|USD|BTC|ETH|BNB)(?:_[A-Z0-9]{3,8})?")
@@ -50,6 +60,8 @@ def identify(name: str, folders: Sequence[str], market: Market = "um") -> tuple[
     file but cannot be one: a symbol with characters no symbol has, a date that does not exist, a folder that
     contradicts it.
     """
+    if match := _REST.fullmatch(name):
+        return _rest_page(match)
     if match := _LEVELS.fullmatch(name):
         return "levels", _levels(match, folders, _market_of(folders) or market)
     if match := _ARCHIVE.fullmatch(name):
@@ -59,9 +71,42 @@ def identify(name: str, folders: Sequence[str], market: Market = "um") -> tuple[
         return "forceOrder", Identity("binance", "liquidations", place, None, None, None, *_recorded(match), "stream")
     if (match := _OHLCVT.fullmatch(name)) and (interval := MINUTES.get(int(match["minutes"]))):
         quarter_start, quarter_end = _quarter_of(folders)
-        identity = Identity("kraken", "ohlcvt", "spot", None, match["pair"], interval, quarter_start, quarter_end)
+        identity = Identity(
+            "kraken", "ohlcvt", "spot", None, pair_name(match["pair"]), interval, quarter_start, quarter_end
+        )
         return "ohlcvt", identity
     return None
+
+
+def is_bundle(name: str) -> bool:
+    """Whether a zip holds the files of many pairs, as Kraken's downloads do."""
+    return _BUNDLE.fullmatch(name) is not None
+
+
+def rest_name(series: Series, start: datetime, end: datetime) -> str:
+    """Name of the file that keeps REST's rows of a series from `start` to before `end`."""
+    what = next((name for name, kind in _KLINE_TYPES.items() if kind == series.kline_type), series.dataset)
+    what = what if series.dataset == "klines" else series.dataset
+    interval = f"-{series.interval}" if series.interval else ""
+    return (
+        f"rest-{series.exchange}-{series.market}-{what}-{series.symbol}{interval}"
+        f"-{start:{_REST_TIME}}-{end:{_REST_TIME}}.csv"
+    )
+
+
+def _rest_page(match: re.Match[str]) -> tuple[str, Identity]:
+    symbol, what = _symbol(match["symbol"]), match["what"]
+    try:
+        start, end = (datetime.strptime(match[name], _REST_TIME).replace(tzinfo=UTC) for name in ("start", "end"))
+    except ValueError:
+        raise NameRefused(f"{match['start']} or {match['end']} is no time: rename the file") from None
+    dataset = "klines" if what in _KLINE_TYPES else what
+    if end <= start or (match["interval"] is None) == (dataset in ("klines", "ohlcvt")):
+        raise NameRefused("is named like an answer of REST, and cannot be one: rename the file")
+    kline_type = _KLINE_TYPES.get(what)
+    return dataset, Identity(
+        match["exchange"], dataset, match["market"], kline_type, symbol, match["interval"], start, end, "rest"
+    )
 
 
 def _archive_file(match: re.Match[str], folders: Sequence[str], market: Market) -> tuple[str, Identity]:
@@ -141,7 +186,9 @@ def _recorded(match: re.Match[str]) -> tuple[datetime, datetime | None]:
 
 def _quarter_of(folders: Sequence[str]) -> tuple[datetime | None, datetime | None]:
     """Kraken's quarterly downloads hold the same names as the full one; only their folder tells them apart."""
-    if not folders or not (match := _QUARTER.search(folders[-1])):
+    # The folder inside an archive need not name the quarter, the archive's own name does.
+    match = next((found for folder in reversed(folders[-2:]) if (found := _QUARTER.search(folder))), None)
+    if match is None:
         return None, None
     quarter = int(match[1] or match[4])
     start = datetime(int(match[2] or match[3]), 3 * quarter - 2, 1, tzinfo=UTC)

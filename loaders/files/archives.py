@@ -1,7 +1,7 @@
 """The bytes of a file: zip, gz and plain, hashed, held against their checksum, inflated within limits.
 
-Nothing is extracted by name: the one member of an archive is streamed into a scratch file of ours and counted on the
-way.
+Nothing is extracted by name: the one member of an archive, or one of many, is streamed into a scratch file of ours and
+counted on the way.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -98,13 +99,36 @@ def compare_checksum(path: Path, sha256: str) -> None:
         )
 
 
-def inflate(path: Path, scratch: Path, limits: Limits, packed_size: int, take: Callable[[bytes], None]) -> Path:
-    """Writes the one CSV of an archive into `scratch`, counting as it streams. Raises `FileRejected`."""
+def member_hash(path: Path, member: str) -> str:
+    """sha256 of a member's content, in hex: that of the same file unpacked. Raises `FileRejected`."""
+    digest = hashlib.sha256()
+    with archive_errors(), open_member(path, member) as source:
+        while chunk := source.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def list_members(path: Path) -> list[tuple[str, int]]:
+    """Names and packed sizes of the files in a zip of many. Raises `FileRejected`, OSError."""
+    with archive_errors():
+        members = [member for member in _bundle(path).infolist() if not member.is_dir()]
+    return [(member.filename, member.compress_size) for member in members]
+
+
+def inflate(
+    path: Path,
+    scratch: Path,
+    limits: Limits,
+    packed_size: int,
+    take: Callable[[bytes], None],
+    member: str | None = None,
+) -> Path:
+    """Writes one CSV of an archive into `scratch`, counting as it streams. Raises `FileRejected`."""
     allowed = min(limits.max_bytes, max(packed_size * limits.max_ratio, CHUNK))
     handle, name = tempfile.mkstemp(suffix=".csv", dir=scratch)
     written = 0
     try:
-        with os.fdopen(handle, "wb") as target, archive_errors(), open_member(path) as source:
+        with os.fdopen(handle, "wb") as target, archive_errors(), open_member(path, member) as source:
             while chunk := source.read(CHUNK):
                 written += len(chunk)
                 if written > allowed:
@@ -131,8 +155,28 @@ def archive_errors() -> Iterator[None]:
         raise FileRejected(f"the archive is damaged or cut off ({error}): download it again") from error
 
 
+@lru_cache(maxsize=2)
+def _opened_bundle(path: Path, size: int, modified_ns: int) -> zipfile.ZipFile:
+    return zipfile.ZipFile(path)
+
+
+def _bundle(path: Path) -> zipfile.ZipFile:
+    """A zip of thousands of members, kept open: reading its directory for each of them would take longer than they."""
+    status = path.stat()
+    return _opened_bundle(path, status.st_size, status.st_mtime_ns)
+
+
 @contextmanager
-def open_member(path: Path) -> Iterator[BinaryIO]:
+def open_member(path: Path, member: str | None = None) -> Iterator[BinaryIO]:
+    """The content of a packed file, or of the named member of a zip of many."""
+    if member is not None:
+        archive = _bundle(path)
+        info = archive.getinfo(member)
+        if info.flag_bits & 0x1:
+            raise FileRejected("the archive is encrypted: unpack it and load the files")
+        with archive.open(info) as stream:
+            yield stream  # type: ignore[misc]
+        return
     if extension_of(path.name) == ".csv.gz":
         with gzip.open(path) as stream:
             yield stream  # type: ignore[misc]
@@ -141,13 +185,13 @@ def open_member(path: Path) -> Iterator[BinaryIO]:
         members = [member for member in archive.infolist() if not member.is_dir()]
         if len(members) != 1:
             raise FileRejected(f"the archive holds {len(members)} files, not one: unzip it and load the files")
-        member = members[0]
-        name = PurePosixPath(member.filename.replace("\\", "/"))
+        only = members[0]
+        name = PurePosixPath(only.filename.replace("\\", "/"))
         if name.is_absolute() or ".." in name.parts:
-            raise FileRejected(f"the archive's file climbs out of its folder ({member.filename!r}): do not trust it")
+            raise FileRejected(f"the archive's file climbs out of its folder ({only.filename!r}): do not trust it")
         if name.name.lower() != path.name[: -len(".zip")].lower() + ".csv":
             raise FileRejected(f"the archive holds {name.name!r}, not what its name says: download it again")
-        if member.flag_bits & 0x1:
+        if only.flag_bits & 0x1:
             raise FileRejected("the archive is encrypted: unpack it and load the file")
-        with archive.open(member) as stream:
+        with archive.open(only) as stream:
             yield stream  # type: ignore[misc]

@@ -1,6 +1,6 @@
 """Walks data folders and says what lies there: files with an identity, and what was refused on sight.
 
-Nothing is opened here; a file costs one `stat`.
+Nothing is opened here, a file costs one `stat`; only of zips of many files (Kraken's downloads) the directory is read.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from loaders.datasets import LAYOUTS, FileLayout, Identity, Market, NameRefused, identify
-from loaders.files.archives import EXTENSIONS, extension_of
+from loaders.datasets.names import is_bundle
+from loaders.errors import FileRejected
+from loaders.files.archives import EXTENSIONS, extension_of, list_members
 from loaders.paths import is_text, printable
 from loaders.selection import Selection
 
@@ -24,7 +26,10 @@ _PACKED = (".gz", ".bz2", ".xz", ".zst", ".7z", ".rar", ".tar", ".tgz", ".parque
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A file that could be landed, as the disk showed it."""
+    """A file that could be landed, as the disk showed it.
+
+    `member` is its name within the archive at `path`, if it is one of many there; its size is then the packed one.
+    """
 
     path: Path
     layout: FileLayout
@@ -32,6 +37,12 @@ class Candidate:
     size_bytes: int
     modified_ns: int
     rank: int
+    member: str | None = None
+
+    @property
+    def location(self) -> Path:
+        """What the ledger and messages call it: the path, with the member's name behind it."""
+        return self.path if self.member is None else self.path / self.member
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +75,16 @@ def discover(folders: Sequence[Path], market: Market = "um", selection: Selectio
     walked: set[tuple[int, int]] = set()
     for number, root in enumerate(roots):
         for entry in _walk(root, roots, walked, found):
-            candidate = _look(entry, market, selection, found)
-            if candidate is None:
-                continue
-            place = (candidate.rank, number, str(candidate.path))
-            other = best.get(candidate.identity)
-            if other is None:
-                best[candidate.identity] = (place, candidate)
-            elif place < other[0]:
-                found.shadowed.append((other[1], candidate))
-                best[candidate.identity] = (place, candidate)
-            else:
-                found.shadowed.append((candidate, other[1]))
+            for candidate in _look(entry, market, selection, found):
+                place = (candidate.rank, number, str(candidate.location))
+                other = best.get(candidate.identity)
+                if other is None:
+                    best[candidate.identity] = (place, candidate)
+                elif place < other[0]:
+                    found.shadowed.append((other[1], candidate))
+                    best[candidate.identity] = (place, candidate)
+                else:
+                    found.shadowed.append((candidate, other[1]))
     found.candidates = sorted((candidate for _, candidate in best.values()), key=_order)
     return found
 
@@ -90,7 +99,7 @@ def _order(candidate: Candidate) -> tuple[str, ...]:
         identity.symbol or "",
         identity.interval or "",
         identity.period_start.isoformat() if identity.period_start else "",
-        str(candidate.path),
+        str(candidate.location),
     )
 
 
@@ -163,32 +172,63 @@ def _inside(path: Path, roots: Sequence[Path]) -> bool:
     return any(target.is_relative_to(root) for root in roots)
 
 
-def _look(entry: os.DirEntry[str], market: Market, selection: Selection, found: Found) -> Candidate | None:
+def _look(entry: os.DirEntry[str], market: Market, selection: Selection, found: Found) -> Iterator[Candidate]:
     path = Path(entry.path)
     extension = extension_of(entry.name)
     if extension is None:
         name = entry.name.lower()
         if name.endswith(_PACKED) or (_DATED.search(entry.name) and not name.endswith(".checksum")):
             found.unrecognised.append(path)
-        return None
+        return
+    if is_bundle(entry.name):
+        yield from _members(path, market, selection, found)
+        return
     try:
         recognised = identify(entry.name[: -len(extension)] + extension, path.parent.parts, market)
     except NameRefused as refusal:
         found.refused.append(Refused(path, str(refusal)))
-        return None
+        return
     if recognised is None:
         found.unrecognised.append(path)
-        return None
+        return
     layout, identity = recognised
     if not selection.takes(identity):
-        return None
+        return
     try:
         status = entry.stat()
     except OSError as error:
         found.refused.append(Refused(path, _unreadable(error)))
-        return None
+        return
     if not stat.S_ISREG(status.st_mode):
         found.refused.append(Refused(path, "is no regular file: take it away"))
-        return None
+        return
     rank = EXTENSIONS.index(extension)
-    return Candidate(path, LAYOUTS[layout], identity, status.st_size, status.st_mtime_ns, rank)
+    yield Candidate(path, LAYOUTS[layout], identity, status.st_size, status.st_mtime_ns, rank)
+
+
+def _members(path: Path, market: Market, selection: Selection, found: Found) -> Iterator[Candidate]:
+    """The files within a zip of many, by its directory. Only their names are looked at."""
+    try:
+        status = path.stat()
+        members = list_members(path)
+    except OSError as error:
+        found.refused.append(Refused(path, _unreadable(error)))
+        return
+    except FileRejected as error:
+        found.refused.append(Refused(path, str(error)))
+        return
+    for name, size in members:
+        inside = PurePosixPath(name)
+        if inside.suffix != ".csv":
+            found.unrecognised.append(path / inside)
+            continue
+        try:
+            recognised = identify(inside.name, (*path.parent.parts, path.stem, *inside.parent.parts), market)
+        except NameRefused as refusal:
+            found.refused.append(Refused(path / inside, str(refusal)))
+            continue
+        if recognised is None:
+            found.unrecognised.append(path / inside)
+        elif selection.takes(recognised[1]):
+            layout, identity = recognised
+            yield Candidate(path, LAYOUTS[layout], identity, size, status.st_mtime_ns, EXTENSIONS.index(".zip"), name)

@@ -196,7 +196,17 @@ def prepare(candidate: Candidate, scratch: Path, limits: Limits) -> Prepared:
         raise FileRejected("the file is empty: download it again")
     scan = _Scan(candidate.layout)
     packed = extension_of(path.name) != ".csv"
-    if packed:
+    if candidate.member is not None:
+        # Of one of many files in an archive, the content counts: it is the same file as the unpacked one.
+        digest = hashlib.sha256()
+
+        def take(chunk: bytes) -> None:
+            digest.update(chunk)
+            scan.take(chunk)
+
+        text = inflate(path, scratch, limits, candidate.size_bytes, take, candidate.member)
+        sha256 = digest.hexdigest()
+    elif packed:
         sha256 = file_hash(path)
         text = inflate(path, scratch, limits, before.st_size, scan.take)
     else:
@@ -221,7 +231,8 @@ def prepare(candidate: Candidate, scratch: Path, limits: Limits) -> Prepared:
         after = path.stat()
         if fingerprint_of(before) != fingerprint_of(after):
             raise FileChanged
-        compare_checksum(path, sha256)
+        if candidate.member is None:
+            compare_checksum(path, sha256)
         return _describe(candidate, scan, sha256, after, text, packed)
     except BaseException:
         if text != path:
@@ -236,7 +247,7 @@ def peek(candidate: Candidate) -> None:
         with candidate.path.open("rb") as file:
             scan.take(file.read(_HEAD))
     else:
-        with archive_errors(), open_member(candidate.path) as source:
+        with archive_errors(), open_member(candidate.path, candidate.member) as source:
             scan.take(source.read(_HEAD))
     if not scan.size:
         raise FileRejected("the file is empty: download it again")
@@ -284,7 +295,7 @@ def _describe(
     return Prepared(
         candidate=candidate,
         sha256=sha256,
-        size_bytes=status.st_size,
+        size_bytes=status.st_size if candidate.member is None else candidate.size_bytes,
         modified_ns=status.st_mtime_ns,
         fingerprint=fingerprint_of(status),
         text=text,

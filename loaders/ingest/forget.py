@@ -96,7 +96,7 @@ def _landed_paths(paths: Sequence[Path], landed: Sequence[LandedFile]) -> dict[P
 
 def _asked_for(identity: Identity, selection: Selection) -> bool:
     """Unlike for loading, a file that names no symbol is not taken for one that is asked for."""
-    if selection.symbols and identity.symbol is None:
+    if (selection.symbols or selection.assets) and identity.symbol is None:
         return False
     if selection.intervals and identity.interval is None:
         return False

@@ -24,7 +24,7 @@ import stamina
 
 from loaders.datasets import Market
 from loaders.errors import FileRejected
-from loaders.files.archives import Limits, file_hash
+from loaders.files.archives import Limits, file_hash, member_hash
 from loaders.files.discovery import Candidate, Found, Refused, discover
 from loaders.files.inspection import Prepared, gone_or_unreadable, prepare
 from loaders.ingest import plan
@@ -134,14 +134,20 @@ def settle(steps: Iterable[FilePlan], found: Found) -> Iterator[FilePlan]:
     for step in steps:
         if step.action is Action.COMPARE and step.landed is not None:
             try:
-                same = file_hash(step.candidate.path) == step.landed.sha256
-            except OSError as error:
-                found.refused.append(Refused(step.candidate.path, str(gone_or_unreadable(error))))
+                same = _hash_of(step.candidate) == step.landed.sha256
+            except (OSError, FileRejected) as error:
+                reason = error if isinstance(error, FileRejected) else gone_or_unreadable(error)
+                found.refused.append(Refused(step.candidate.location, str(reason)))
                 continue
             action = Action.SKIP if same else Action.REPLACE
             yield FilePlan(step.candidate, action, "same content" if same else "content changed", step.landed)
         else:
             yield step
+
+
+def _hash_of(candidate: Candidate) -> str:
+    """The hash that the ledger keeps of a file."""
+    return file_hash(candidate.path) if candidate.member is None else member_hash(candidate.path, candidate.member)
 
 
 def load(
@@ -198,7 +204,7 @@ class _Run:
         totals.files_total = len(steps) + len(found.refused)
         totals.files_skipped = len(steps) - len(work)
         self.report.unrecognised = found.unrecognised
-        self.report.shadowed = [(file.path, other.path) for file, other in found.shadowed]
+        self.report.shadowed = [(file.location, other.location) for file, other in found.shadowed]
         self.reporter.begin(len(work))
         self._refuse(found.refused)
         for batch in self._batches(work, stop):
@@ -358,13 +364,13 @@ class _Run:
         for file_id, _, file in numbered:
             if rejected := landed[file_id].rows_rejected:
                 totals.rows_rejected += rejected
-                self.report.rejected.append((file.candidate.path, rejected))
-                self.reporter.say(f"{file.candidate.path}: {rejected} rows quarantined in ops.rejected_rows")
+                self.report.rejected.append((file.candidate.location, rejected))
+                self.reporter.say(f"{file.candidate.location}: {rejected} rows quarantined in ops.rejected_rows")
         self.reporter.advance(len(numbered), rows)
 
     def _skip(self, landed: LandedFile, file: Prepared) -> None:
         self.report.totals.files_skipped += 1
-        path = file.candidate.path
+        path = file.candidate.location
         if (landed.path, landed.size_bytes, landed.modified_ns) != (str(path), file.size_bytes, file.modified_ns):
             ledger.follow_moves(self.connection, [(landed.file_id, path, file.size_bytes, file.modified_ns)])
         self.reporter.advance(1, 0)
@@ -374,7 +380,7 @@ class _Run:
     ) -> None:
         entry = Entry(
             self.file_id,
-            candidate.path,
+            candidate.location,
             candidate.identity,
             candidate.size_bytes,
             candidate.modified_ns,
@@ -410,7 +416,7 @@ class _Run:
         candidate = file.candidate
         return Entry(
             file_id,
-            candidate.path,
+            candidate.location,
             candidate.identity,
             file.size_bytes,
             file.modified_ns,
@@ -451,6 +457,7 @@ def request_of(arguments: Mapping[str, Any]) -> Request:
             intervals=frozenset(selection["intervals"]),
             start=_time(selection["start"]),
             end=_time(selection["end"]),
+            assets=frozenset(selection.get("assets", ())),
         ),
         arguments["market"],
         arguments["verify"],

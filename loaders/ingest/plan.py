@@ -34,7 +34,7 @@ def plan(found: Found, landed: Mapping[Identity, LandedFile], *, verify: bool = 
     """Steps in the order of the candidates. With `verify` what looks unchanged is hashed again, too."""
     steps = [_step(candidate, landed.get(candidate.identity), verify) for candidate in found.candidates]
     steps += [
-        FilePlan(candidate, Action.SKIP, f"shadowed by {other.path}", landed.get(candidate.identity))
+        FilePlan(candidate, Action.SKIP, f"shadowed by {other.location}", landed.get(candidate.identity))
         for candidate, other in found.shadowed
     ]
     return steps
@@ -49,7 +49,7 @@ def _step(candidate: Candidate, landed: LandedFile | None, verify: bool) -> File
     if landed is None:
         return FilePlan(candidate, Action.LOAD, "not landed yet")
     seen = (landed.path, landed.size_bytes, landed.modified_ns)
-    if seen != (str(candidate.path), candidate.size_bytes, candidate.modified_ns):
+    if seen != (str(candidate.location), candidate.size_bytes, candidate.modified_ns):
         return FilePlan(candidate, Action.COMPARE, "place, size or time differ from what was landed", landed)
     if verify:
         return FilePlan(candidate, Action.COMPARE, "unchanged by size and time, hashed again", landed)

@@ -129,7 +129,7 @@ def _files(work: Sequence[FilePlan]) -> Check:
         try:
             peek(step.candidate)
         except (FileRejected, OSError) as error:
-            failures.append(f"{step.candidate.path}: {error}")
+            failures.append(f"{step.candidate.location}: {error}")
     if failures:
         more = f" (and {len(failures) - _NAMED} more)" if len(failures) > _NAMED else ""
         return Check("files", False, "; ".join(failures[:_NAMED]) + more)

@@ -10,7 +10,7 @@ The gaps themselves are defined in SQL, once. What the exchanges' REST interface
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,6 +24,14 @@ from loaders.selection import Selection
 
 OPEN_INTEREST_DAYS = 30
 KRAKEN_CANDLES = 720
+
+# The latest attempt of each range; a reader may meet a ledger that has no attempts yet.
+_ATTEMPTS = """
+    select exchange, dataset, market, symbol, "interval", gap_start, gap_end, outcome, attempted_at
+    from ops.backfill_attempts
+    where coalesce(kline_type, 'last') = 'last'
+    order by attempted_at
+"""
 
 # A gap is known once rows on both of its sides are there.
 _GAPS = """
@@ -58,7 +66,10 @@ _GAPS = """
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A gap: `missing` rows in [gap_start, gap_end), UTC. `rest` says whether REST has them: all, part or no."""
+    """A gap: `missing` rows in [gap_start, gap_end), UTC. `rest` says whether REST has them: all, part or no.
+
+    `attempt` is what came of the latest attempt to fill it; `filled` stands until the next build has seen it.
+    """
 
     exchange: str
     dataset: str
@@ -71,6 +82,13 @@ class Gap:
     suggested_file: str
     known_since: datetime | None
     rest: str
+    attempt: str | None = None
+    attempted_at: datetime | None = None
+
+    @property
+    def fillable(self) -> bool:
+        """Whether `loaders backfill` would ask for it."""
+        return self.rest != "no" and self.attempt in (None, "failed")
 
 
 def find(connection: duckdb.DuckDBPyConnection, selection: Selection, at: datetime) -> list[Gap]:
@@ -87,7 +105,29 @@ def find(connection: duckdb.DuckDBPyConnection, selection: Selection, at: dateti
         for exchange, dataset, market, symbol, interval, start, end, missing, suggested_file, known_since in rows
         for rest in [_rest(exchange, dataset, market, interval, start, end, at)]
     ]
-    return [gap for gap in gaps if _asked(gap, selection)]
+    return _with_attempts(connection, [gap for gap in gaps if _asked(gap, selection)])
+
+
+def _with_attempts(connection: duckdb.DuckDBPyConnection, gaps: Sequence[Gap]) -> list[Gap]:
+    try:
+        rows = connection.execute(_ATTEMPTS).fetchall()
+    except duckdb.CatalogException:
+        return list(gaps)
+    attempts: dict[tuple[str, ...], list[tuple[datetime, datetime, str, datetime]]] = {}
+    for exchange, dataset, market, symbol, interval, start, end, outcome, at in rows:
+        # Snapshots stand under their five minutes among the gaps.
+        step = "5m" if dataset == "metrics" else interval or ""
+        attempts.setdefault((exchange, dataset, market, symbol, step), []).append((start, end, outcome, at))
+    found = []
+    for gap in gaps:
+        series = (gap.exchange, gap.dataset, gap.market, gap.symbol, gap.interval)
+        about = [
+            (outcome, at)
+            for start, end, outcome, at in attempts.get(series, [])
+            if start < gap.gap_end and end > gap.gap_start
+        ]
+        found.append(replace(gap, attempt=about[-1][0], attempted_at=about[-1][1]) if about else gap)
+    return found
 
 
 def _asked(gap: Gap, selection: Selection) -> bool:
@@ -97,7 +137,7 @@ def _asked(gap: Gap, selection: Selection) -> bool:
         gap.gap_start < end
         and gap.gap_end > start
         and (not selection.exchanges or gap.exchange in selection.exchanges)
-        and (not selection.symbols or gap.symbol in selection.symbols)
+        and selection.takes_symbol(gap.symbol)
         and (not selection.datasets or gap.dataset in selection.datasets)
         and (not selection.intervals or gap.interval in selection.intervals)
     )
@@ -121,7 +161,10 @@ def _rest(exchange: str, dataset: str, market: str, interval: str, start: dateti
 
 def to_dict(gaps: Sequence[Gap]) -> dict[str, Any]:
     """The gaps as plain data."""
-    return {"gaps": [asdict(gap) for gap in gaps]}
+    return {
+        "gaps": [asdict(gap) | {"fillable": gap.fillable} for gap in gaps],
+        "fillable": sum(gap.fillable for gap in gaps),
+    }
 
 
 def text(gaps: Sequence[Gap]) -> str:
@@ -132,7 +175,7 @@ def text(gaps: Sequence[Gap]) -> str:
     for column in ("series", "from", "to"):
         table.add_column(column, no_wrap=True)
     table.add_column("missing", justify="right")
-    for column in ("known since", "REST", "file that would fill it"):
+    for column in ("known since", "REST", "last attempt", "file that would fill it"):
         table.add_column(column, no_wrap=True)
     for gap in gaps:
         table.add_row(
@@ -142,6 +185,7 @@ def text(gaps: Sequence[Gap]) -> str:
             f"{gap.missing:,}",
             _minute(gap.known_since),
             gap.rest,
+            f"{gap.attempt} {_minute(gap.attempted_at)}" if gap.attempt else "",
             gap.suggested_file,
         )
     console = Console(width=240)

@@ -1,4 +1,6 @@
-"""What cron calls: check, load, build, validate, publish, under one job.
+"""What cron calls: (fetch, backfill,) check, load, build, validate, publish, under one job.
+
+A server that does not answer holds up nothing: what is there is landed and published, and the exit status tells.
 
 A refused file or row does not hold up the rest: what passed is published, and the exit status says that somebody must
 look. A build, a test or an expectation that fails does: the last published file stays.
@@ -8,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -18,13 +20,15 @@ import duckdb
 from loaders import signals, warehouse
 from loaders.delivery import publish
 from loaders.delivery.publish import Publication
-from loaders.errors import LoadersError, NotNotified, WarehouseBusy
+from loaders.errors import LoadersError, NotNotified, SourceError, WarehouseBusy
 from loaders.ingest import load, preflight
 from loaders.ingest.load import LoadResult, Request
-from loaders.progress import Reporter
-from loaders.runs import dbt
+from loaders.progress import Reporter, transfer
+from loaders.runs import backfill, dbt, fetch
+from loaders.runs.backfill import BackfillResult
 from loaders.runs.last_run import last_run_path, read_last_run, record_run
 from loaders.runs.notify import send_notice, send_ping
+from loaders.runs.sourcing import SourceRequest
 from loaders.settings import Settings
 from loaders.signals import Interrupted
 from loaders.validation import runner
@@ -35,6 +39,9 @@ from loaders.warehouse.schema import literal
 Outcome = Literal["ok", "warning", "failed", "skipped"]
 
 STEPS = ("check", "load", "build", "validate", "publish")
+
+#: Steps before these, on request.
+SOURCE_STEPS = ("fetch", "backfill")
 
 # The others are about single files, which the load refuses by itself.
 _FATAL_CHECKS = frozenset({"lock", "warehouse", "disk", "clock"})
@@ -138,8 +145,9 @@ def run(
     notify: str | None = None,
     ping: str | None = None,
     wait_seconds: float = 0,
+    sources: Collection[str] = (),
 ) -> Run:
-    """Does all steps and tells each by `say`.
+    """Does all steps and tells each by `say`; of `SOURCE_STEPS` those that are named in `sources`.
 
     Then `notify` (a URL or a command) is told if the exit status is not 0, if a check is worse than it was in the last
     published file, or if this run is good and the one before was not; `ping` (a URL) is asked if all went well. How the
@@ -149,7 +157,7 @@ def run(
     done = Run()
     before = read_last_run(last_run_path(path))
     work = _Work(settings, path, request, target, reporter, wait_seconds, done)
-    for name in STEPS:
+    for name in (*(step for step in SOURCE_STEPS if step in sources), *STEPS):
         step = work.step(name)
         done.steps.append(step)
         say(step.text)
@@ -208,6 +216,7 @@ class _Work:
         self.wait_seconds = wait_seconds
         self.done = done
         self.started = 0.0
+        self.collected: BackfillResult | None = None
 
     def step(self, name: str) -> StepResult:
         """Does one step, unless one before it failed. Errors with a name become the step's line."""
@@ -231,6 +240,33 @@ class _Work:
         if outcome != "ok":
             more.setdefault("exit_status", 1)
         return StepResult(name, outcome, time.monotonic() - self.started, line, **more)
+
+    def _fetch(self) -> StepResult:
+        asked = SourceRequest(self.request.folders, self.request.selection, self.request.market)
+        try:
+            found = fetch.fetch(self.settings, self.path, asked, transfer(), wait_seconds=self.wait_seconds)
+        except SourceError as error:
+            return self._step("fetch", "warning", str(error), exit_status=error.exit_status)
+        details = tuple(f"{one.file.key}: {one.message}" for one in found.fetched if one.outcome == "aside")
+        outcome: Outcome = "warning" if found.exit_status else "ok"
+        return self._step(
+            "fetch", outcome, fetch.summary(found), details=_few(details), result=fetch.to_dict(found, dry_run=False)
+        )
+
+    def _backfill(self) -> StepResult:
+        asked = SourceRequest(self.request.folders, self.request.selection, self.request.market)
+        found = backfill.ask(self.settings, self.path, asked, self.reporter.say, wait_seconds=self.wait_seconds)
+        # What came of it shows once it was landed.
+        self.collected = found
+        outcome: Outcome = "warning" if found.errors else "ok"
+        return self._step(
+            "backfill",
+            outcome,
+            backfill.summary(found),
+            details=_few(tuple(found.errors)),
+            result={"requests": found.requests, "rows": found.rows, "errors": found.errors},
+            exit_status=found.exit_status,
+        )
 
     def _check(self) -> StepResult:
         checks = list(preflight.checks(self.path, self.request))
@@ -265,6 +301,8 @@ class _Work:
             self.reporter as progress,
         ):
             report = load.load(opened, self.settings, self.request, progress, ready=preflight.require_room)
+            if self.collected is not None:
+                backfill.record(opened.connection, self.collected, report.job_id)
         self.done.job_id = report.job_id
         totals = report.totals
         line = (

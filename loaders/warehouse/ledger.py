@@ -116,6 +116,28 @@ def landed_files(connection: duckdb.DuckDBPyConnection) -> dict[Identity, Landed
     return landed
 
 
+def landed_ranges(connection: duckdb.DuckDBPyConnection) -> dict[Identity, tuple[datetime, datetime]]:
+    """First and last time, UTC, of each file whose rows are in raw; none where the ledger has not been made yet."""
+    try:
+        rows = connection.execute(
+            f"""
+            select first_time, last_time, {_IDENTITY}
+            from {FILES}
+            where status = 'loaded' and first_time is not null
+            """
+        ).fetchall()
+    except duckdb.CatalogException:
+        return {}
+    return {
+        _identity(identity): (first.replace(tzinfo=UTC), last.replace(tzinfo=UTC)) for first, last, *identity in rows
+    }
+
+
+def write_attempts(connection: duckdb.DuckDBPyConnection, columns: Mapping[str, list[Any]]) -> None:
+    """Writes what REST was asked for and what came of it: columns of `ops.backfill_attempts`, one list each."""
+    _insert(connection, "ops.backfill_attempts", columns)
+
+
 def next_file_id(connection: duckdb.DuckDBPyConnection) -> int:
     """A number that no file has had. Changes remember the files that were forgotten."""
     row = connection.execute(

@@ -193,7 +193,7 @@ class Warehouse:
         )
         assert (
             self.query(
-                'select dataset, market, kline_type, symbol, "interval", period_start, origin, provider'
+                'select dataset, market, kline_type, symbol, "interval", period_start, period_end, origin, provider'
                 " from ops.ingestion_files where status = 'loaded' group by all having count(*) > 1"
             )
             == []
