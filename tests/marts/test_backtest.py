@@ -188,7 +188,7 @@ def some_pictures(draw: random.Random) -> dict[datetime, dict[tuple[str, Decimal
 
 
 def rate_of(order: plain.Order) -> Decimal:
-    """Maintenance margin rate of BTCUSDT's first bracket, or of the second where the order's notional is above 50,000."""
+    """Maintenance margin rate of BTCUSDT's first bracket, or of the second, from 50,000 USD on."""
     bankruptcy = order.price * (Decimal("0.996") if order.side == "long" else Decimal("1.004"))
     return Decimal("0.004") if order.quantity * bankruptcy <= 50_000 else Decimal("0.005")
 
