@@ -187,6 +187,12 @@ def some_pictures(draw: random.Random) -> dict[datetime, dict[tuple[str, Decimal
     return pictures
 
 
+def rate_of(order: plain.Order) -> Decimal:
+    """Maintenance margin rate of BTCUSDT's first bracket, or of the second, from 50,000 USD on."""
+    bankruptcy = order.price * (Decimal("0.996") if order.side == "long" else Decimal("1.004"))
+    return Decimal("0.004") if order.quantity * bankruptcy <= 50_000 else Decimal("0.005")
+
+
 def test_all_recorded_liquidations_are_judged_as_the_plain_reference_judges_them(warehouse: Warehouse) -> None:
     """Ours and a vendor's, over the whole history although the heatmap keeps its last two days only."""
     draw = random.Random(11)
@@ -196,14 +202,7 @@ def test_all_recorded_liquidations_are_judged_as_the_plain_reference_judges_them
     orders = some_orders(draw, dict(market.candles), end)
     for first in archive.steps(START - timedelta(days=1), end + timedelta(days=1), 24 * 60):
         rows = [
-            # the rates of BTCUSDT's first two brackets
-            archive.liquidation(
-                order.at,
-                order.side,
-                order.price,
-                order.quantity,
-                Decimal("0.004") if order.quantity * order.price < 50_000 else Decimal("0.005"),
-            )
+            archive.liquidation(order.at, order.side, order.price, order.quantity, rate_of(order))
             for order in orders
             if first <= order.at < first + timedelta(days=1)
         ]

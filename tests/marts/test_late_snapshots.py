@@ -46,58 +46,65 @@ def test_two_weeks_with_three_late_snapshots_are_published(warehouse: Warehouse)
     assert (unknown, off_grid) == (1, 0), "only the first snapshot of all has no change"
 
 
-def fill(data: Path, late: bool = False, label_minutes: int = 0) -> None:
+def fill(data: Path, late: bool = False) -> None:
+    """AAAUSDT is labelled with the instants of its snapshots, BBBUSDT with their starts; every tenth can be late."""
+
+    def seconds(time: datetime) -> int:
+        number = int(time.timestamp()) // 300
+        return number // 10 % 3 + 1 if late and number % 10 == 0 else 0
+
     for of in DAYS:
-        archive.klines(data, "AAAUSDT", of)
-
-        def seconds(time: datetime) -> int:
-            number = int(time.timestamp()) // 300
-            return number // 10 % 3 + 1 if late and number % 10 == 0 else 0
-
-        archive.metrics(data, "AAAUSDT", of, late=seconds, label_minutes=label_minutes)
+        for symbol, label_minutes in (("AAAUSDT", 0), ("BBBUSDT", 5)):
+            archive.klines(data, symbol, of)
+            archive.metrics(data, symbol, of, late=seconds, label_minutes=label_minutes)
 
 
-@pytest.mark.parametrize("label_minutes", [0, 5], ids=["labels are instants", "labels are starts"])
-def test_every_tenth_snapshot_late_gives_the_same_tables(warehouse: Warehouse, label_minutes: int) -> None:
-    fill(warehouse.data, label_minutes=label_minutes)
-    warehouse.load()
-    warehouse.build_untested()
-    late = Warehouse(warehouse.folder / "late")
-    fill(late.data, late=True, label_minutes=label_minutes)
-    late.load()
-    late.build()
-    expected, found = warehouse.marts(), late.marts()
-    assert {name: found[name] for name in MARTS} == {name: expected[name] for name in MARTS}
-    # Two days of 288 steps, of which the first is a multiple of ten steps since 1970 or is not.
-    ((shifted,),) = late.query(
-        "select count(*) from marts.open_interest_5m "
-        f"where published_at + interval '{label_minutes} minutes' <> snapshot_at"
-    )
-    assert shifted in (57, 58)
-
-
-def test_of_two_for_one_step_the_nearer_counts_then_the_earlier(warehouse: Warehouse) -> None:
+@pytest.fixture(scope="module")
+def late(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+    """Late snapshots, and a symbol that has two for some steps."""
+    warehouse = Warehouse(tmp_path_factory.mktemp("late"))
+    fill(warehouse.data, late=True)
     for of in DAYS:
-        archive.klines(warehouse.data, "AAAUSDT", of)
+        archive.klines(warehouse.data, "CCCUSDT", of)
     archive.metrics(
         warehouse.data,
-        "AAAUSDT",
+        "CCCUSDT",
         DAYS[0],
         keep=lambda time: f"{time:%H:%M}" not in ("10:00", "11:00", "12:00", "13:00"),
         more=[
             # Two seconds late and one; two early and two late; one alone, early; one further off than half a minute.
-            "2024-03-01 10:00:02,AAAUSDT,111.5,1,,,,",
-            "2024-03-01 10:00:01,AAAUSDT,112.5,1,,,,",
-            "2024-03-01 10:59:58,AAAUSDT,113.5,1,,,,",
-            "2024-03-01 11:00:02,AAAUSDT,114.5,1,,,,",
-            "2024-03-01 11:59:30,AAAUSDT,115.5,1,,,,",
-            "2024-03-01 13:00:31,AAAUSDT,116.5,1,,,,",
+            "2024-03-01 10:00:02,CCCUSDT,111.5,1,,,,",
+            "2024-03-01 10:00:01,CCCUSDT,112.5,1,,,,",
+            "2024-03-01 10:59:58,CCCUSDT,113.5,1,,,,",
+            "2024-03-01 11:00:02,CCCUSDT,114.5,1,,,,",
+            "2024-03-01 11:59:30,CCCUSDT,115.5,1,,,,",
+            "2024-03-01 13:00:31,CCCUSDT,116.5,1,,,,",
         ],
     )
-    archive.metrics(warehouse.data, "AAAUSDT", DAYS[1])
+    archive.metrics(warehouse.data, "CCCUSDT", DAYS[1])
     warehouse.load()
     warehouse.build_untested()
-    assert warehouse.query(
+    return warehouse
+
+
+def test_every_tenth_snapshot_late_gives_the_same_tables(warehouse: Warehouse, late: Warehouse) -> None:
+    fill(warehouse.data)
+    warehouse.load()
+    warehouse.build_untested()
+    for mart in MARTS:
+        rows = f"select * from marts.{mart} where symbol <> 'CCCUSDT' order by all nulls last"
+        assert late.query(rows) == warehouse.query(rows), mart
+    # Two days of 288 steps, every tenth since 1970.
+    shifted = late.query(
+        "select symbol, count(*) from marts.open_interest_5m where second(published_at) > 0 and symbol <> 'CCCUSDT' "
+        "group by symbol"
+    )
+    assert {symbol for symbol, _ in shifted} == {"AAAUSDT", "BBBUSDT"}
+    assert {count for _, count in shifted} <= {57, 58}
+
+
+def test_of_two_for_one_step_the_nearer_counts_then_the_earlier(late: Warehouse) -> None:
+    assert late.query(
         "select snapshot_at::varchar, published_at::varchar, open_interest from marts.open_interest_5m "
         "where open_interest < 200 order by 1"
     ) == [
@@ -106,7 +113,7 @@ def test_of_two_for_one_step_the_nearer_counts_then_the_earlier(warehouse: Wareh
         ("2024-03-01 12:00:00", "2024-03-01 11:59:30", Decimal("115.5")),
         ("2024-03-01 13:00:31", "2024-03-01 13:00:31", Decimal("116.5")),
     ]
-    conflicts = warehouse.query(
+    conflicts = late.query(
         "select row_time::varchar, precedence, content from staging.conflicts where dataset = 'metrics' order by 1, 2"
     )
     assert [(time, precedence, content.split("|")[2]) for time, precedence, content in conflicts] == [
@@ -115,7 +122,13 @@ def test_of_two_for_one_step_the_nearer_counts_then_the_earlier(warehouse: Wareh
         ("2024-03-01 11:00:00", 1, "2024-03-01 10:59:58"),
         ("2024-03-01 11:00:00", 2, "2024-03-01 11:00:02"),
     ]
-    # The step that has none is missing, and named; the changes across it are unknown.
-    assert warehouse.query(
-        "select gap_start::varchar, gap_end::varchar, missing from marts.data_gaps where dataset = 'metrics'"
+
+
+def test_a_step_that_has_none_is_a_gap_and_the_snapshot_off_the_grid_is_told(late: Warehouse) -> None:
+    assert late.query(
+        "select gap_start::varchar, gap_end::varchar, missing from marts.data_gaps "
+        "where dataset = 'metrics' and symbol = 'CCCUSDT'"
     ) == [("2024-03-01 13:00:00", "2024-03-01 13:05:00", 1)]
+    assert late.query(
+        "select symbol, value, status from marts.quality_checks where check_name = 'snapshots_off_grid' order by 1"
+    ) == [("AAAUSDT", 0, "pass"), ("BBBUSDT", 0, "pass"), ("CCCUSDT", 1, "warn")]

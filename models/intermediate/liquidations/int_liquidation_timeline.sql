@@ -142,7 +142,8 @@ shrinkages as (
         {{ log_share_left(
             'known_snapshots.open_interest',
             'openings.opened_quantity',
-            'lag(known_snapshots.open_interest) over (partition by known_snapshots.symbol order by known_snapshots.snapshot_at)'
+            'lag(known_snapshots.open_interest) over '
+            ~ '(partition by known_snapshots.symbol order by known_snapshots.snapshot_at)'
         ) }} as log_share
     from known_snapshots
     left join openings

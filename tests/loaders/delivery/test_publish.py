@@ -269,3 +269,20 @@ def test_a_reader_sees_no_error_and_no_mixture_while_50_runs_publish(passed: War
     reads, numbers = map(int, printed.split())
     assert reads > PUBLISHES / 2
     assert numbers > PUBLISHES / 4
+
+
+def test_a_withheld_symbol_is_left_out_and_told(passed: Warehouse) -> None:
+    """Its market data go, what tells of it stays, and other symbols are whole."""
+    passed.change("update marts.symbol_status set is_published = false, reasons = 'jumps' where symbol = 'AAAUSDT'")
+    publication = published(passed)
+    assert publication.exit_status == 1
+    assert publication.withheld == (("binance", "AAAUSDT", "jumps"),)
+    with duckdb.connect(str(publication.path), read_only=True) as connection:
+        for table in ("candles", "klines_5m", "open_interest_5m", "liquidation_levels", "liquidation_map"):
+            found = connection.execute(f"select distinct symbol from {table} where symbol like '%USDT'").fetchall()
+            assert found == [("BBBUSDT",)], table
+            kept = connection.execute(f"select count(*) from {table} where symbol = 'BBBUSDT'").fetchone()
+            assert [kept] == passed.query(f"select count(*) from marts.{table} where symbol = 'BBBUSDT'")
+        for table in ("data_gaps", "data_completeness", "quality_checks", "symbol_status"):
+            rows = connection.execute(f"select count(*) from {table}").fetchone()
+            assert [rows] == passed.query(f"select count(*) from marts.{table}"), table
