@@ -1,0 +1,91 @@
+"""The published file, as its readers open it: read-only, and able to reach nothing else on the disk.
+
+It is attached to a database in memory, because DuckDB gives everybody in a process who connects to a path the database
+that is already open there: a file that was replaced by rename would go on showing its old content.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import duckdb
+
+from loaders.errors import PublishedMissing, PublishedUnreadable
+from loaders.warehouse.schema import literal
+
+_NAME = "published_file"
+
+_COLUMNS = f"""
+    select table_name, column_name
+    from duckdb_columns()
+    where database_name = '{_NAME}' and schema_name = 'main'
+"""
+
+
+@dataclass(slots=True)
+class Published:
+    """One publication. `columns` are the names of every table's columns; what is not among them is not in the file."""
+
+    path: Path
+    connection: duckdb.DuckDBPyConnection
+    columns: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, path: Path, *, memory_limit: str = "1GB", threads: int | None = None) -> Self:
+        """Raises `PublishedMissing`, `PublishedUnreadable`."""
+        if not path.is_file():
+            raise PublishedMissing(path)
+        config: dict[str, str | bool | int | float | list[str]] = {"memory_limit": memory_limit}
+        if threads is not None:
+            config["threads"] = threads
+        connection = duckdb.connect(config=config)
+        try:
+            connection.execute("set TimeZone = 'UTC'")
+            connection.execute(f"attach {literal(path)} as {_NAME} (read_only)")
+            connection.execute(f"use {_NAME}.main")
+            connection.execute("set enable_external_access = false")
+            connection.execute("set lock_configuration = true")
+            found: dict[str, set[str]] = {}
+            for table, column in connection.execute(_COLUMNS).fetchall():
+                found.setdefault(table, set()).add(column)
+        except duckdb.Error as error:
+            connection.close()
+            raise PublishedUnreadable(path, str(error).strip().splitlines()[0]) from error
+        return cls(path, connection, {table: frozenset(columns) for table, columns in found.items()})
+
+    def has(self, table: str, *columns: str) -> bool:
+        """Whether the file has that table, and these columns in it."""
+        return table in self.columns and self.columns[table].issuperset(columns)
+
+    def rows(self, sql: str, parameters: Mapping[str, Any] | Sequence[Any] | None = None) -> list[dict[str, Any]]:
+        """Rows of a query, by name."""
+        result = self.connection.execute(sql, parameters)
+        names = [column[0] for column in result.description]
+        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+    def arrays(self, sql: str, parameters: Mapping[str, Any] | Sequence[Any] | None = None) -> dict[str, Any]:
+        """Columns of a query as NumPy arrays."""
+        return dict(self.connection.execute(sql, parameters).fetchnumpy())
+
+    def close(self) -> None:
+        """Lets the file go."""
+        self.connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def stamp(path: Path) -> tuple[int, int, int] | None:
+    """What changes when the file is replaced; None while there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return (found.st_ino, found.st_mtime_ns, found.st_size)
