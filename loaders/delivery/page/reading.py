@@ -60,10 +60,10 @@ _BY_OPEN_INTEREST = """
 _CANDLES = """
     select
         epoch_ms(open_time) // 60000 as minute,
-        cast(open * 100000000 as bigint) as open,
-        cast(high * 100000000 as bigint) as high,
-        cast(low * 100000000 as bigint) as low,
-        cast(close * 100000000 as bigint) as close,
+        cast(open :: decimal(38, 8) * 100000000 as bigint) as open,
+        cast(high :: decimal(38, 8) * 100000000 as bigint) as high,
+        cast(low :: decimal(38, 8) * 100000000 as bigint) as low,
+        cast(close :: decimal(38, 8) * 100000000 as bigint) as close,
         cast(quote_volume as double) as quote_volume
     from klines_5m
     where symbol = $symbol and open_time >= $shown_from
@@ -73,10 +73,10 @@ _CANDLES = """
 _HISTORY = """
     select
         epoch_ms(time_bucket(to_minutes($minutes), open_time)) // 60000 as minute,
-        cast(min_by(open, open_time) * 100000000 as bigint) as open,
-        cast(max(high) * 100000000 as bigint) as high,
-        cast(min(low) * 100000000 as bigint) as low,
-        cast(max_by(close, open_time) * 100000000 as bigint) as close,
+        cast(min_by(open, open_time) :: decimal(38, 8) * 100000000 as bigint) as open,
+        cast(max(high) :: decimal(38, 8) * 100000000 as bigint) as high,
+        cast(min(low) :: decimal(38, 8) * 100000000 as bigint) as low,
+        cast(max_by(close, open_time) :: decimal(38, 8) * 100000000 as bigint) as close,
         cast(sum(quote_volume) as double) as quote_volume
     from klines_5m
     where symbol = $symbol
@@ -130,8 +130,8 @@ _LEVELS = """
     select
         cast(side = 'short' as utinyint) as side,
         leverage,
-        cast(price_bin * 100000000 as bigint) as price_bin,
-        cast((liquidation_price - price_bin) * 100000000 as bigint) as above_bin,
+        cast(price_bin :: decimal(38, 8) * 100000000 as bigint) as price_bin,
+        cast((liquidation_price - price_bin) :: decimal(38, 8) * 100000000 as bigint) as above_bin,
         epoch_us(opened_at) as opened,
         epoch_us(ended_at) as ended,
         cast(volume_usd as double) as volume_usd,
@@ -145,7 +145,7 @@ _MAP = """
     select
         cast(side = 'short' as utinyint) as side,
         leverage,
-        cast(price_bin * 100000000 as bigint) as price_bin,
+        cast(price_bin :: decimal(38, 8) * 100000000 as bigint) as price_bin,
         cast(volume_usd as double) as volume_usd
     from liquidation_map
     where symbol = $symbol
