@@ -4,7 +4,6 @@
 (() => {
 const $ = id => document.getElementById(id);
 const MINUTE = 60_000, DAY = 1440;
-const MOST_CANDLES = 1200;      // drawn at once; more of them are merged, which nobody can tell at this width
 const MOST_ROWS = 2000;         // of the heatmap
 const SIDES = ["long", "short"];
 const EVENTS = ["unknown", "flat or no change", "longs opened", "shorts opened", "longs closed", "shorts closed"];
@@ -87,11 +86,16 @@ const decimalsOf = width => Math.max(0, Math.ceil(-Math.log10(width) - 1e-9));
 
 // -------------------------------------------------------------------------------------------------------------- candles
 
+/* How candles are drawn where the view reaches from first to last minute: as many as there is room for, of five minutes
+   or of the longer ones of the whole history, if the view shows a part that has no others. */
+function drawnAs(data, first, last) {
+  const room = Math.min(1200, Math.max(60, (views.price?.frame.bbox.width || 800) / 2.2));
+  const least = STEPS.find(step => (last - first) / step <= room) ?? STEPS.at(-1);
+  const older = data.history_minute?.[firstFrom(data.history_minute, first)] < data.candle_minute[0];
+  return older ? {past: "history", step: Math.max(data.facts.history_step, least)} : {past: "candle", step: least};
+}
 /* Candles of one length from first to last minute, merged from shorter ones; of a step without any there is none. */
-function candles(data, first, last) {
-  const span = last - first, oldest = data.candle_minute[0];
-  const past = first < oldest && data.history_minute ? "history" : "candle";
-  const step = past == "history" ? Math.max(data.facts.history_step, stepFor(span)) : stepFor(span);
+function candles(data, first, last, {past, step}) {
   const minutes = data[past + "_minute"], unit = 10 ** data.facts.decimals;
   const found = {step, minute: [], open: [], high: [], low: [], close: [], volume: []};
   let bucket = null, at = -1;
@@ -111,10 +115,9 @@ function candles(data, first, last) {
   return found;
 }
 const STEPS = [5, 15, 30, 60, 120, 240, 480, 720, 1440, 4320, 10080];
-const stepFor = span => STEPS.find(step => span / step <= MOST_CANDLES) ?? STEPS.at(-1);
 
-function drawCandles(first, last) {
-  const data = shown, found = candles(data, first, last), width = found.step * MINUTE;
+function drawCandles(first, last, how) {
+  const data = shown, found = candles(data, first, last, how), width = found.step * MINUTE;
   const parts = {rising: empty(), falling: empty()};
   function empty() { return {time: [], open: [], close: [], high: [], low: [], width: []}; }
   found.minute.forEach((minute, row) => {
@@ -149,17 +152,19 @@ function drawChanges(first, last, step) {
   models["change range"].setv({start: -(most || 1) * 1.1, end: (most || 1) * 1.1});
 }
 
-function drawInterest(first, last) {
-  const data = shown, minutes = data.interest_minute ?? [], time = [], interest = [];
+function drawInterest(first, last, past) {
+  const data = shown, older = past == "history" && data.history_interest;
+  const minutes = (older ? data.history_minute : data.interest_minute) ?? [], values = older ? data.history_interest : data.interest;
+  const length = older ? data.facts.history_step : 5, time = [], interest = [];
   const begin = Math.max(0, firstFrom(minutes, first) - 1), end = Math.min(minutes.length, firstFrom(minutes, last) + 1);
   const every = Math.max(1, Math.floor((end - begin) / 3000));
   let low = Infinity, high = -Infinity;
   for (let row = begin; row < end; row += every) {
     // A line over missing snapshots would claim to know them.
-    if (row > begin && minutes[row] - minutes[row - every] > 5 * every) {
+    if (row > begin && minutes[row] - minutes[row - every] > length * every) {
       time.push((minutes[row] - 1) * MINUTE); interest.push(NaN);
     }
-    const value = data.interest[row];
+    const value = values[row];
     time.push(minutes[row] * MINUTE); interest.push(value);
     if (isFinite(value)) { low = Math.min(low, value); high = Math.max(high, value); }
   }
@@ -366,7 +371,7 @@ function drawMarks() {
     const found = marks(name, clock, $("show-" + name).checked), most = found[0]?.usd || 1;
     models[name].data = {
       time: found.map(one => one.time), price: found.map(one => one.price),
-      size: found.map(one => 4 + 8 * Math.sqrt(one.usd / most)),
+      size: found.map(one => 5 + 8 * Math.sqrt(one.usd / most)),
     };
     shown[name + "_drawn"] = found;
   }
@@ -387,7 +392,8 @@ function setTimes(start, end) { models.times.setv({start, end}); }
 
 /* The candles in view, and room for the levels around them. */
 function fitPrices() {
-  const found = candles(shown, models.times.start / MINUTE, models.times.end / MINUTE);
+  const first = models.times.start / MINUTE, last = models.times.end / MINUTE;
+  const found = candles(shown, first, last, drawnAs(shown, first, last));
   let low = Math.min(...found.low), high = Math.max(...found.high);
   if (!isFinite(low)) { low = high = shown.facts.last_price; }
   const room = Math.max((high - low) * 0.3, high * 0.02);
@@ -400,17 +406,18 @@ function rangeChanged() {
   waiting = requestAnimationFrame(() => {
     waiting = 0;
     const first = models.times.start / MINUTE, last = models.times.end / MINUTE;
-    const drawn = shown.window;
+    const drawn = shown.window, how = drawnAs(shown, first, last);
     // While the view moves within what is drawn, nothing has to be made anew.
-    if (drawn && first >= drawn.first && last <= drawn.last && stepFor(last - first) == drawn.step) return;
+    if (drawn && first >= drawn.first && last <= drawn.last && how.step == drawn.step && how.past == drawn.past) return;
     redrawTimes();
   });
 }
 function redrawTimes() {
   const first = models.times.start / MINUTE, last = models.times.end / MINUTE, room = (last - first) * 0.5;
-  shown.window = {first: first - room, last: last + room, step: stepFor(last - first)};
-  drawCandles(first - room, last + room);
-  drawInterest(first - room, last + room);
+  const how = drawnAs(shown, first, last);
+  shown.window = {first: first - room, last: last + room, ...how};
+  drawCandles(first - room, last + room, how);
+  drawInterest(first - room, last + room, how.past);
   drawMarks();
 }
 
@@ -688,7 +695,7 @@ async function drawCalendar() {
     line.set(days[row], one);
     first = Math.min(first, days[row]); last = Math.max(last, days[row]);
   }
-  const size = 12, left = 210, width = left + (last - first + 1) * size + 10, height = lines.size * (size + 6) + 26;
+  const size = 12, width = (last - first + 1) * size + 70, height = lines.size * (size + 6) + 26;
   const made = (name, attributes, text) => {
     const one = document.createElementNS("http://www.w3.org/2000/svg", name);
     for (const key in attributes) one.setAttribute(key, attributes[key]);
@@ -696,25 +703,28 @@ async function drawCalendar() {
     return one;
   };
   const picture = made("svg", {width, height, role: "img", "aria-label": "Completeness by dataset and day"});
+  const names = made("svg", {width: 215, height, role: "presentation", class: "names"});
   for (let day = first; day <= last; day++) {
     const time = new Date(day * DAY * MINUTE);
     if (time.getUTCDate() == 1 || day == first && time.getUTCDate() < 24) {
-      picture.append(made("text", {x: left + (day - first) * size, y: 11}, timeText(day * DAY * MINUTE).slice(0, 10)));
+      picture.append(made("text", {x: (day - first) * size, y: 11}, timeText(day * DAY * MINUTE).slice(0, 10)));
     }
   }
   let y = 18;
   for (const [name, line] of [...lines].sort((one, other) => one[0].localeCompare(other[0]))) {
-    picture.append(made("text", {x: 0, y: y + 10}, name));
+    names.append(made("text", {x: 0, y: y + 10}, name));
     for (const [day, one] of line) {
       const kind = !one.known ? "unknown" : one.expected == 0 || one.present >= one.expected ? "full" : one.present == 0 ? "none" : "part";
-      const square = made("rect", {x: left + (day - first) * size, y, width: size - 2, height: size - 2, rx: 2, class: kind});
+      const square = made("rect", {x: (day - first) * size, y, width: size - 2, height: size - 2, rx: 2, class: kind});
       square.append(made("title", {}, `${name}, ${timeText(day * DAY * MINUTE).slice(0, 10)}: ${one.present} of ${one.known ? one.expected : "an unknown number of"} rows`));
       picture.append(square);
     }
     y += size + 6;
   }
-  place.append(picture);
-  place.scrollLeft = place.scrollWidth;
+  const scroll = element("div", null, {class: "scroll", tabindex: "0", role: "region", "aria-label": "Days"});
+  scroll.append(picture);
+  place.append(names, scroll);
+  scroll.scrollLeft = scroll.scrollWidth;
 }
 
 // -------------------------------------------------------------------------------------------------------------- colours
@@ -799,7 +809,7 @@ async function show(symbol) {
   data.window = null;
   leverageBoxes(data.facts);
   applyRange();
-  models.price.title.text = `${symbol}: price (USDT); colour: USD standing in a price bin`;
+  fitTexts();
   redrawTimes();
   drawGaps();
   drawHeat();
@@ -809,6 +819,18 @@ async function show(symbol) {
   tell();
   backtestTable(data.facts);
   remember();
+}
+/* Titles and ticks that a narrow screen has room for. */
+function fitTexts() {
+  const wide = $("plot-price").clientWidth > 480;
+  models.price.title.text = wide ? `${state.symbol}: price (USDT); colour: USD standing in a price bin` : `${state.symbol}; colour: USD in a bin`;
+  models.map.title.text = $("plot-map").clientWidth > 150 ? "Standing now, USD by bin" : "Now (USD)";
+  for (const name of ["price", "interest", "change"]) {
+    for (const axis of models[name].below) axis.ticker.desired_num_ticks = Math.max(3, Math.min(8, Math.floor($("plot-" + name).clientWidth / 130)));
+  }
+  const few = $("plot-map").clientWidth > 150 ? 3 : 1;
+  for (const axis of [...models.map.below, ...models.map.above]) if (axis.ticker) axis.ticker.desired_num_ticks = few;
+  models["colour bar"].ticker.desired_num_ticks = wide ? 6 : 3;
 }
 function remember() { history.replaceState(null, "", "#" + new URLSearchParams({symbol: state.symbol, range: state.range})); }
 
@@ -850,6 +872,7 @@ function connect() {
     });
   });
   $("calendar-symbol").addEventListener("change", drawCalendar);
+  addEventListener("resize", () => { if (shown) { fitTexts(); rangeChanged(); } });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", event => applyTheme(event.matches ? "dark" : "light"));
   for (const range of ["times", "prices"]) {
     for (const end of ["start", "end"]) models[range].properties[end].change.connect(rangeChanged);
@@ -860,6 +883,7 @@ function connect() {
 
 async function start() {
   const wanted = new URLSearchParams(location.hash.slice(1)), names = Object.keys(meta.symbols);
+  if (matchMedia("(max-width: 760px)").matches) $("choose").open = false;
   if (wanted.has("picture")) document.body.classList.add("picture");
   for (const name of names) $("symbol").append(element("option", name, {value: name}));
   $("calendar-symbol").append(element("option", "all symbols", {value: ""}));
@@ -870,6 +894,10 @@ async function start() {
   for (const view of Object.values(all[0].roots ?? all)) views[view.model.name] = view;
   // K, M and bn as in the texts; the library's own would write a million as it writes a thousandth.
   for (const model of holder._all_models.values()) if (model.type == "NumeralTickFormatter") model.doFormat = ticks => ticks.map(amountText);
+  models.price.right[0].formatter.doFormat = ticks => {
+    const places = ticks.length > 1 ? decimalsOf(Math.abs(ticks[1] - ticks[0])) : 8;
+    return ticks.map(tick => tick.toFixed(Math.min(places, 10)));
+  };
   const open = connect();
   const dark = wanted.get("theme") ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
   applyTheme(dark == "dark" ? "dark" : "light");

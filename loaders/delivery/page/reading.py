@@ -50,7 +50,17 @@ _SYMBOLS = """
     order by symbol
 """
 
-_BY_OPEN_INTEREST = """
+_BY_OPEN_HISTORY_INTEREST = """
+    select
+        epoch_ms(time_bucket(to_minutes($minutes), snapshot_at)) // 60000 as minute,
+        cast(max_by(open_interest, snapshot_at) as double) as open_interest
+    from open_interest_5m
+    where symbol = $symbol and open_interest is not null
+    group by 1
+    order by 1
+"""
+
+_INTEREST = """
     select symbol
     from open_interest_5m
     group by symbol
@@ -80,6 +90,16 @@ _HISTORY = """
         cast(sum(quote_volume) as double) as quote_volume
     from klines_5m
     where symbol = $symbol
+    group by 1
+    order by 1
+"""
+
+_HISTORY_INTEREST = """
+    select
+        epoch_ms(time_bucket(to_minutes($minutes), snapshot_at)) // 60000 as minute,
+        cast(max_by(open_interest, snapshot_at) as double) as open_interest
+    from open_interest_5m
+    where symbol = $symbol and open_interest is not null
     group by 1
     order by 1
 """
@@ -308,7 +328,12 @@ def _history(published: Published, wanted: dict[str, Any], unit: int, facts: dic
     step = next((one for one in (60, 120, 240, 480, 720) if minutes / one <= HISTORY), 1440)
     found = published.arrays(_HISTORY, {"symbol": wanted["symbol"], "minutes": step})
     facts["history_step"] = step
-    return {
+    columns: dict[str, Array] = {}
+    if published.has("open_interest_5m", "symbol", "snapshot_at", "open_interest"):
+        interest = published.arrays(_HISTORY_INTEREST, {"symbol": wanted["symbol"], "minutes": step})
+        known = dict(zip(interest["minute"].tolist(), _plain(interest["open_interest"], "f8").tolist(), strict=True))
+        columns["history_interest"] = np.array([known.get(minute, np.nan) for minute in found["minute"].tolist()], "f8")
+    return columns | {
         "history_minute": found["minute"].astype("i4"),
         **{f"history_{name}": _integers(found[name] // unit) for name in ("open", "high", "low", "close")},
         "history_quote_volume": _plain(found["quote_volume"], "f4"),
