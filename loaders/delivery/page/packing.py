@@ -38,7 +38,7 @@ def pack(columns: dict[str, Array]) -> str:
     head = json.dumps(header).encode()
     block = struct.pack("<I", len(head)) + head + b"".join(planes)
     # No time in the header: the same data gives the same page.
-    return base64.b64encode(gzip.compress(block, compresslevel=9, mtime=0)).decode()
+    return base64.b64encode(gzip.compress(block, compresslevel=6, mtime=0)).decode()
 
 
 def unpack(text: str) -> dict[str, Array]:

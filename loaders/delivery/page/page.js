@@ -11,7 +11,7 @@ const meta = JSON.parse($("page-meta").textContent);
 const plots = JSON.parse($("page-plots").textContent);
 const state = {symbol: null, range: "7", leverages: new Set(), sides: new Set(SIDES), cutoff: 0};
 const loaded = new Map();
-let models = {}, views = {}, shown = null, heat = null, calendar = null;
+let models = {}, views = {}, shown = null, heat = null, calendar = null, NDArray = null;
 
 // ---------------------------------------------------------------------------------------------------------------- data
 
@@ -190,7 +190,7 @@ const chosen = (side, leverage) => state.sides.has(SIDES[side]) && state.leverag
 
 /* Adds the chosen levels up. What stood in a cell is their sum × the share that was left at the cell's step; a row is a
    price of the grid, a bin wider than a row fills several. */
-function drawHeat() {
+function drawHeat(fresh) {
   const data = shown;
   heat = null;
   let image = new Float32Array(1), shape = [1, 1], place = {x: 0, y: 0, dw: 1, dh: 1};
@@ -199,7 +199,10 @@ function drawHeat() {
     image = heat.image; shape = [heat.rows, heat.columns];
     place = {x: heat.first * MINUTE, y: heat.bottom, dw: heat.columns * heat.step * MINUTE, dh: heat.rows * heat.unit};
   }
-  const NDArray = models.heat.data.image[0].constructor;
+  NDArray ??= models.heat.data.image[0].constructor;
+  // Colours are worked out when the image or the scale changes: with no image between them, once.
+  models.heat.data = {image: [], x: [], y: [], dw: [], dh: []};
+  if (fresh) setCutoff(heat ? Number(heat.usual.toPrecision(1)) : 0); else applyCutoff();
   models.heat.data = {
     image: [new NDArray(image.buffer, shape)],
     x: [place.x], y: [place.y], dw: [place.dw], dh: [place.dh],
@@ -255,8 +258,15 @@ function addUp(data) {
       for (let row = begin; row < end; row++) image[row * columns + column[at]] += usd;
     }
   }
-  const standing = image.filter(usd => usd > 0).sort(), most = standing.at(-1) ?? 0;
-  return {image, rows, columns, bottom, unit, first, step, most, usual: standing[Math.floor(standing.length * 0.7)] ?? 0};
+  // What seven of ten cells stay below, of a sample.
+  const some = [], every = Math.max(1, Math.floor(image.length / 30_000));
+  let most = 0;
+  for (let cell = 0; cell < image.length; cell++) {
+    if (image[cell] > most) most = image[cell];
+    if (cell % every == 0 && image[cell] > 0) some.push(image[cell]);
+  }
+  some.sort((one, other) => one - other);
+  return {image, rows, columns, bottom, unit, first, step, most, usual: some[Math.floor(some.length * 0.7)] ?? 0};
 }
 
 /* The bins of one price at one time: side, edges, USD and since when. */
@@ -799,7 +809,7 @@ function leverageBoxes(facts) {
   }
   place.hidden = !all.length;
 }
-function redrawLevels() { drawHeat(); applyCutoff(); drawMap(); drawMarks(); }
+function redrawLevels() { drawHeat(false); drawMap(); drawMarks(); }
 
 async function show(symbol) {
   state.symbol = symbol;
@@ -812,8 +822,7 @@ async function show(symbol) {
   fitTexts();
   redrawTimes();
   drawGaps();
-  drawHeat();
-  setCutoff(heat ? Number(heat.usual.toPrecision(1)) : 0);
+  drawHeat(true);
   drawMap();
   legend();
   tell();
