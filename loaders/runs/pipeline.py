@@ -1,4 +1,4 @@
-"""What cron calls: check, load, build, validate, publish, under one job.
+"""What cron calls: check, load, build, validate, publish, report, under one job.
 
 A refused file or row does not hold up the rest: what passed is published, and the exit status says that somebody must
 look. A build, a test or an expectation that fails does: the last published file stays.
@@ -34,7 +34,7 @@ from loaders.warehouse.schema import literal
 
 Outcome = Literal["ok", "warning", "failed", "skipped"]
 
-STEPS = ("check", "load", "build", "validate", "publish")
+STEPS = ("check", "load", "build", "validate", "publish", "report")
 
 # The others are about single files, which the load refuses by itself.
 _FATAL_CHECKS = frozenset({"lock", "warehouse", "disk", "clock"})
@@ -324,6 +324,14 @@ class _Work:
             details=_few(withheld),
             result=publish.to_dict(published),
         )
+
+    def _report(self) -> StepResult:
+        # The drawing's library takes half a second to import, which a run that publishes nothing need not spend.
+        from loaders.delivery.page import report
+
+        written = report.write(self.settings, self.target, self.settings.report_path())
+        line, *details = report.text(written).splitlines()
+        return self._step("report", "ok", line, details=tuple(details), result=report.to_dict(written))
 
 
 def regressions(path: Path, target: Path) -> list[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from importlib.resources import files
@@ -16,7 +16,7 @@ from bokeh.resources import INLINE
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from loaders.delivery.page import figures, reading
+from loaders.delivery.page import figures, picture, reading
 from loaders.delivery.page.packing import pack
 from loaders.delivery.page.reading import PageData
 from loaders.delivery.published import Published
@@ -53,6 +53,12 @@ def write(settings: Settings, source: Path, target: Path, symbols: Iterable[str]
     return Report(
         target, [one.symbol for one in data.symbols], data.left_out, data.missing, len(text.encode())
     )
+
+
+def with_picture(settings: Settings, report: Report, target: Path, symbols: Sequence[str] = ()) -> Report:
+    """Takes a picture of the page that was written, of the first of the symbols. Raises `NoBrowser`."""
+    picture.take(report.path, target, symbol=symbols[0] if symbols else None, named=settings.browser)
+    return replace(report, picture=target)
 
 
 def html(data: PageData) -> str:
@@ -126,5 +132,5 @@ def text(report: Report) -> str:
     if report.left_out:
         lines.append(f"left out, the page would be too large: {len(report.left_out)} symbols; choose with --symbol")
     if report.picture is not None:
-        lines.append(f"{report.picture}: a picture of {report.symbols[0] if report.symbols else 'the page'}")
+        lines.append(f"{report.picture}: a picture of it")
     return "\n".join(lines)
