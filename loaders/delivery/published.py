@@ -20,23 +20,27 @@ from loaders.warehouse.schema import literal
 _NAME = "published_file"
 
 _COLUMNS = f"""
-    select table_name, column_name
+    select table_name, column_name, data_type
     from duckdb_columns()
     where database_name = '{_NAME}' and schema_name = 'main'
+    order by table_name, column_index
 """
 
 
 @dataclass(slots=True)
 class Published:
-    """One publication. `columns` are the names of every table's columns; what is not among them is not in the file."""
+    """One publication. `columns` are every table's columns and their types; what is not among them is not in the file."""
 
     path: Path
     connection: duckdb.DuckDBPyConnection
-    columns: dict[str, frozenset[str]] = field(default_factory=dict)
+    columns: dict[str, dict[str, str]] = field(default_factory=dict)
+    cursors: list[duckdb.DuckDBPyConnection] = field(default_factory=list)
 
     @classmethod
-    def open(cls, path: Path, *, memory_limit: str = "1GB", threads: int | None = None) -> Self:
-        """Raises `PublishedMissing`, `PublishedUnreadable`."""
+    def open(cls, path: Path, *, memory_limit: str = "1GB", threads: int | None = None, cursors: int = 0) -> Self:
+        """`cursors` are further connections, one for each thread that asks. Raises `PublishedMissing`,
+        `PublishedUnreadable`.
+        """
         if not path.is_file():
             raise PublishedMissing(path)
         config: dict[str, str | bool | int | float | list[str]] = {"memory_limit": memory_limit}
@@ -47,19 +51,22 @@ class Published:
             connection.execute("set TimeZone = 'UTC'")
             connection.execute(f"attach {literal(path)} as {_NAME} (read_only)")
             connection.execute(f"use {_NAME}.main")
+            more = [connection.cursor() for _ in range(cursors)]
+            for one in more:
+                one.execute(f"use {_NAME}.main")
             connection.execute("set enable_external_access = false")
             connection.execute("set lock_configuration = true")
-            found: dict[str, set[str]] = {}
-            for table, column in connection.execute(_COLUMNS).fetchall():
-                found.setdefault(table, set()).add(column)
+            found: dict[str, dict[str, str]] = {}
+            for table, column, kind in connection.execute(_COLUMNS).fetchall():
+                found.setdefault(table, {})[column] = kind
         except duckdb.Error as error:
             connection.close()
             raise PublishedUnreadable(path, str(error).strip().splitlines()[0]) from error
-        return cls(path, connection, {table: frozenset(columns) for table, columns in found.items()})
+        return cls(path, connection, found, more)
 
     def has(self, table: str, *columns: str) -> bool:
         """Whether the file has that table, and these columns in it."""
-        return table in self.columns and self.columns[table].issuperset(columns)
+        return table in self.columns and self.columns[table].keys() >= set(columns)
 
     def rows(self, sql: str, parameters: Mapping[str, Any] | Sequence[Any] | None = None) -> list[dict[str, Any]]:
         """Rows of a query, by name."""
@@ -73,7 +80,8 @@ class Published:
 
     def close(self) -> None:
         """Lets the file go."""
-        self.connection.close()
+        for one in (*self.cursors, self.connection):
+            one.close()
 
     def __enter__(self) -> Self:
         return self

@@ -449,7 +449,7 @@ def _recorded(
     if table is None:
         missing.append("Recorded liquidations are not in the published file.")
         return {}
-    names = published.columns[table]
+    names = set(published.columns[table])
     time = next((one for one in ("liquidated_at", "time", "event_at") if one in names), None)
     price = next((one for one in ("liquidation_price", "price") if one in names), None)
     usd = next((one for one in ("volume_usd", "liquidated_volume_usd", "notional_usd") if one in names), None)
