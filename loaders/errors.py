@@ -155,7 +155,9 @@ class PublishedMissing(LoadersError):
     """There is no published file, and the command only reads it."""
 
     def __init__(self, path: object) -> None:
-        super().__init__(f"{path} does not exist: run `loaders run` or `loaders publish` first, or set LOADERS_PUBLISHED")
+        super().__init__(
+            f"{path} does not exist: `loaders run` or `loaders publish` writes it, LOADERS_PUBLISHED names it"
+        )
 
 
 class PublishedUnreadable(LoadersError):

@@ -33,7 +33,7 @@ class Settings(BaseSettings):
         default=None, description="Where the page is written; default report.html beside the warehouse."
     )
     browser: Path | None = Field(
-        default=None, description="Chromium or Chrome that takes pictures of the page; default the one that is installed."
+        default=None, description="Chromium or Chrome, for pictures of the page; default the one that is installed."
     )
 
     memory_limit: str = Field(

@@ -6,7 +6,6 @@ that is already open there: a file that was replaced by rename would go on showi
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +28,7 @@ _COLUMNS = f"""
 
 @dataclass(slots=True)
 class Published:
-    """One publication. `columns` are every table's columns and their types; what is not among them is not in the file."""
+    """One publication. `columns` has every table's columns and their types; what it lacks is not in the file."""
 
     path: Path
     connection: duckdb.DuckDBPyConnection
@@ -93,7 +92,7 @@ class Published:
 def stamp(path: Path) -> tuple[int, int, int] | None:
     """What changes when the file is replaced; None while there is none."""
     try:
-        found = os.stat(path)
+        found = path.stat()
     except OSError:
         return None
     return (found.st_ino, found.st_mtime_ns, found.st_size)

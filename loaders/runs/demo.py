@@ -1,4 +1,4 @@
-"""The whole way on generated files: archive, load, build, publication, page. Everything lies in the project's `demo/`."""
+"""The whole way on generated files: archive, load, build, publication, page. All lies in the project's `demo/`."""
 
 from __future__ import annotations
 

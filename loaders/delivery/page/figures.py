@@ -79,9 +79,9 @@ def _plot(name: str, title: str, **more: Any) -> figure:
         outline_line_width=0.5,
         **more,
     )
-    plot.title.text = title  # type: ignore[attr-defined]
-    plot.title.text_font_size = "12px"  # type: ignore[attr-defined]
-    plot.title.text_font_style = "normal"  # type: ignore[attr-defined]
+    plot.title.text = title
+    plot.title.text_font_size = "12px"
+    plot.title.text_font_style = "normal"
     for axis in plot.axis:
         axis.axis_line_width = 0.5
         axis.major_label_text_font_size = "11px"
@@ -140,12 +140,12 @@ def _price(times: Range1d, prices: Range1d, across: Span, up: Span) -> figure:
     gaps = ColumnDataSource({"left": [], "right": []}, name="gaps")
     plot.vstrip(x0="left", x1="right", source=gaps, fill_alpha=0.12, line_color=None, hatch_alpha=0.25,
                 hatch_pattern="/", name="gap strips")  # fmt: skip
-    candles = {"time": [], "open": [], "close": [], "high": [], "low": [], "width": []}
+    candles: dict[str, list[float]] = {"time": [], "open": [], "close": [], "high": [], "low": [], "width": []}
     for name in ("rising", "falling"):
         source = ColumnDataSource(dict(candles), name=name)
         plot.segment("time", "low", "time", "high", source=source, line_width=1, name=f"{name} wicks")
         plot.vbar("time", "width", "close", "open", source=source, line_width=0.7, name=f"{name} bodies")
-    marks = {"time": [], "price": [], "size": []}
+    marks: dict[str, list[float]] = {"time": [], "price": [], "size": []}
     plot.scatter("time", "price", size="size", source=ColumnDataSource(dict(marks), name="swept"), marker="x",
                  line_width=1.4, name="swept marks")  # fmt: skip
     plot.scatter("time", "price", size="size", source=ColumnDataSource(dict(marks), name="recorded"), marker="diamond",
@@ -180,7 +180,7 @@ def _map(prices: Range1d, up: Span) -> figure:
         axis_line_width=0.5,
         name="cumulative axis",
     )
-    above.ticker.desired_num_ticks = 3  # type: ignore[attr-defined]
+    above.ticker.desired_num_ticks = 3
     plot.add_layout(above, "above")
     for number in range(LEVERAGES):
         source = ColumnDataSource({"bottom": [], "top": [], "left": [], "right": []}, name=f"bars {number}")
@@ -231,5 +231,3 @@ def _change(times: Range1d, across: Span) -> figure:
         source = ColumnDataSource({"time": [], "usd": [], "width": []}, name=name)
         plot.vbar("time", "width", "usd", 0, source=source, line_color=None, name=f"{name} bars")
     return _timed(plot, across)
-
-

@@ -1,7 +1,7 @@
 """Columns of numbers as text in the page: small, and read without a loop over rows.
 
-A block is `[length of the header, 4 bytes][header, JSON][column][column]...`, compressed by gzip, written in base64. The
-header lists `[name, type, rows, delta]` of each column. A column's bytes are split into planes (all first bytes, then
+A block is `[length of the header, 4 bytes][header, JSON][column][column]...`, compressed by gzip, in base64. The header
+lists `[name, type, rows, delta]` of each column. A column's bytes are split into planes (all first bytes, then
 all second bytes, ...) and integers may be stored as differences, so that gzip finds what repeats. `page.js` is the
 other half.
 """
@@ -24,7 +24,7 @@ _TYPES = {"u1", "u2", "i4", "f4", "f8"}
 
 
 def pack(columns: dict[str, Array]) -> str:
-    """The columns as text. Integers of a sorted or smooth column should come as `i4`: they are stored as differences."""
+    """The columns as text. Integers of a sorted or smooth column come best as `i4`: they are stored as differences."""
     header, planes = [], []
     for name, values in columns.items():
         kind = values.dtype.str[1:]

@@ -50,17 +50,7 @@ _SYMBOLS = """
     order by symbol
 """
 
-_BY_OPEN_HISTORY_INTEREST = """
-    select
-        epoch_ms(time_bucket(to_minutes($minutes), snapshot_at)) // 60000 as minute,
-        cast(max_by(open_interest, snapshot_at) as double) as open_interest
-    from open_interest_5m
-    where symbol = $symbol and open_interest is not null
-    group by 1
-    order by 1
-"""
-
-_INTEREST = """
+_BY_OPEN_INTEREST = """
     select symbol
     from open_interest_5m
     group by symbol
@@ -312,7 +302,8 @@ def _symbol(published: Published, symbol: str, as_of: datetime, missing: list[st
     columns |= _levels(published, wanted, as_of, facts, missing)
     if published.has("liquidation_map", "quantity") and published.has("open_interest_5m", "open_interest"):
         (explained,) = published.rows(_EXPLAINED, {"symbol": symbol})
-        facts["explained"] = {**explained, "snapshot_at": _minute(explained["snapshot_at"])}
+        del explained["snapshot_at"]
+        facts["explained"] = explained
     columns |= _recorded(published, wanted, facts, missing)
     facts |= _verdict(published, symbol, missing)
     return SymbolData(symbol, facts, columns)
@@ -418,22 +409,22 @@ def _levels(
         total = np.cumsum(stood)[:-1]
         found = np.ma.filled(cells[name].astype("f8"), 0.0)
         columns[f"step_share_{name}"] = np.where(found > 0, found / np.where(found > 0, total, 1), 0.0)
-    found = published.arrays(_MAP, {"symbol": wanted["symbol"]})
+    standing = published.arrays(_MAP, {"symbol": wanted["symbol"]})
     columns |= {
-        "map_side": found["side"].astype("u1"),
-        "map_leverage": found["leverage"].astype("u2"),
-        "map_price": found["price_bin"] / 1e8,
-        "map_usd": _plain(found["volume_usd"], "f8"),
+        "map_side": standing["side"].astype("u1"),
+        "map_leverage": standing["leverage"].astype("u2"),
+        "map_price": standing["price_bin"] / 1e8,
+        "map_usd": _plain(standing["volume_usd"], "f8"),
     }
-    facts["leverages"] = sorted({*facts["leverages"], *(int(one) for one in found["leverage"])})
-    found = published.arrays(_SWEPT, {**wanted, "limit": SWEPT})
+    facts["leverages"] = sorted({*facts["leverages"], *(int(one) for one in standing["leverage"])})
+    swept = published.arrays(_SWEPT, {**wanted, "limit": SWEPT})
     columns |= {
-        "swept_minute": found["minute"].astype("i4"),
-        "swept_side": found["side"].astype("u1"),
-        "swept_leverage": found["leverage"].astype("u2"),
-        "swept_price": found["price"],
-        "swept_usd": _plain(found["volume_usd"], "f4"),
-        "swept_since": found["since"].astype("i4"),
+        "swept_minute": swept["minute"].astype("i4"),
+        "swept_side": swept["side"].astype("u1"),
+        "swept_leverage": swept["leverage"].astype("u2"),
+        "swept_price": swept["price"],
+        "swept_usd": _plain(swept["volume_usd"], "f4"),
+        "swept_since": swept["since"].astype("i4"),
     }
     return columns
 
@@ -453,7 +444,9 @@ def _recorded(
     time = next((one for one in ("liquidated_at", "time", "event_at") if one in names), None)
     price = next((one for one in ("liquidation_price", "price") if one in names), None)
     usd = next((one for one in ("volume_usd", "liquidated_volume_usd", "notional_usd") if one in names), None)
-    quantity = next((one for one in ("quantity", "accumulated_fill_quantity", "original_quantity") if one in names), None)
+    quantity = next(
+        (one for one in ("quantity", "accumulated_fill_quantity", "original_quantity") if one in names), None
+    )
     amount = usd or (f"{quantity} * {price}" if quantity and price else None)
     if time is None or price is None or amount is None or not {"symbol", "side"} <= names:
         missing.append(f"Recorded liquidations ({table}) have other columns than this version reads.")
@@ -594,8 +587,8 @@ def _tables(published: Published, missing: list[str]) -> dict[str, Any]:
     return found
 
 
-def _minute(time: datetime | None) -> int | None:
-    return None if time is None else int(np.datetime64(time, "m").astype("i8"))
+def _minute(time: datetime) -> int:
+    return int(np.datetime64(time, "m").astype("i8"))
 
 
 def _plain(values: Array, kind: str) -> Array:

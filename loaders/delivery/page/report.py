@@ -50,9 +50,7 @@ def write(settings: Settings, source: Path, target: Path, symbols: Iterable[str]
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
-    return Report(
-        target, [one.symbol for one in data.symbols], data.left_out, data.missing, len(text.encode())
-    )
+    return Report(target, [one.symbol for one in data.symbols], data.left_out, data.missing, len(text.encode()))
 
 
 def with_picture(settings: Settings, report: Report, target: Path, symbols: Sequence[str] = ()) -> Report:

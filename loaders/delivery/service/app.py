@@ -34,7 +34,8 @@ Five-minute candles, open interest, and where leveraged positions would be liqui
 are those of the marts. Times are UTC, money is USD of position notional. A level is a model's estimate.
 
 JSON is the default; `Accept: application/vnd.apache.arrow.stream` or `application/vnd.apache.parquet` gives the same
-rows for data frames, with decimals and times as such. A list comes in pages: `next` (and the header `Link`) is the next.
+rows for data frames, with decimals and times as such. A list comes in pages: `next`, and the header `Link`, is the next
+one.
 """
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
@@ -93,7 +94,11 @@ def _problems(app: FastAPI) -> None:
     async def _(_: Request, error: RequestValidationError) -> Response:
         said = [
             f"{'.'.join(str(part) for part in one['loc'][1:]) or 'parameters'}: "
-            + ("no such parameter" if one["type"] == "extra_forbidden" else str(one["msg"]).removeprefix("Value error, "))
+            + (
+                "no such parameter"
+                if one["type"] == "extra_forbidden"
+                else str(one["msg"]).removeprefix("Value error, ")
+            )
             for one in error.errors()
         ]
         return problem(422, "; ".join(said))
@@ -243,9 +248,7 @@ def _page(publication: Publication) -> Answer:
         return kept
 
 
-async def _rows(
-    publications: Publications, request: Request, build: queries.Builder, wanted: Parameters
-) -> Response:
+async def _rows(publications: Publications, request: Request, build: queries.Builder, wanted: Parameters) -> Response:
     media = formats.accepted(request.headers.get("accept"))
     if media is None:
         raise NotAnswerable(406, f"one of {', '.join(formats.FORMATS)}")

@@ -18,7 +18,7 @@ FORMATS = (JSON, ARROW, PARQUET)
 
 
 def accepted(header: str | None) -> str | None:
-    """The format that the client likes best; of equal ones JSON, Arrow, Parquet in this order. None if it takes none."""
+    """The format that the client likes best, of equal ones the first of `FORMATS`. None if it takes none."""
     if not header:
         return JSON
     wishes: dict[str, float] = {}
@@ -42,7 +42,7 @@ def accepted(header: str | None) -> str | None:
 
 
 def projection(types: dict[str, str], media: str) -> str:
-    """The columns of a select. JSON has no decimals and no times: doubles, and text with a Z, since all times are UTC."""
+    """The columns of a select. JSON has no decimals and no times: doubles, and text with a Z, as all times are UTC."""
     if media != JSON:
         return ", ".join(f'"{name}"' for name in types)
     shown = []

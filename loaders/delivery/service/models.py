@@ -134,7 +134,7 @@ def _row(name: str) -> type[BaseModel]:
     for column, (kind, optional) in ROWS[name].items():
         held: Any = str if kind == TIME else kind
         example = _TOLD.get(column, _EXAMPLES[kind])
-        extra = {"format": "date-time"} if kind == TIME else None
+        extra: dict[str, Any] | None = {"format": "date-time"} if kind == TIME else None
         fields[column] = (held | None if optional else held, Field(examples=[example], json_schema_extra=extra))
     model: type[BaseModel] = create_model(name, __config__=ConfigDict(extra="allow"), **fields)
     return model

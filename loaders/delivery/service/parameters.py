@@ -32,9 +32,7 @@ def _time(value: Any) -> datetime | date:
 
 _TIME = {"anyOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}]}
 Time = Annotated[datetime | date, BeforeValidator(_time), WithJsonSchema(_TIME)]
-Symbol = Annotated[
-    str, Field(pattern=f"^{SYMBOL.pattern}$", description="As the exchange writes it, such as BTCUSDT.")
-]
+Symbol = Annotated[str, Field(pattern=f"^{SYMBOL.pattern}$", description="As the exchange writes it, such as BTCUSDT.")]
 Start = Annotated[
     Time | None, Field(description="First UTC day or time.", examples=["2026-06-28", "2026-06-28T12:00:00Z"])
 ]
@@ -101,7 +99,8 @@ class Levels(OfSymbol):
     side: Annotated[Side | None, Field(description="Only levels of this side.")] = None
     leverage: Annotated[int | None, Field(ge=1, le=1000, description="Only levels of this leverage.")] = None
     standing: Annotated[
-        bool | None, Field(description="true: only levels that were neither crossed nor closed; false: only the others.")
+        bool | None,
+        Field(description="true: only levels that were neither crossed nor closed; false: only the others."),
     ] = None
 
 

@@ -1,7 +1,7 @@
 """The publication that answers, and how the next one takes its place.
 
-Every request asks the disk whether the file was replaced. The first that finds a new one opens it; whoever is at work on
-the old one ends there, and the last of them closes it.
+Every request asks the disk whether the file was replaced. The first that finds a new one opens it; whoever is at work
+on the old one ends there, and the last of them closes it.
 """
 
 from __future__ import annotations
@@ -106,7 +106,9 @@ class Publications:
         Raises `PublishedMissing`, `PublishedUnreadable` if there has never been one.
         """
         while True:
-            publication = self._current if self.is_current() else self._newest()
+            publication = self._current
+            if publication is None or not self.is_current():
+                publication = self._newest()
             if publication.take():
                 break
         try:

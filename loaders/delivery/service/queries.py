@@ -128,9 +128,7 @@ def open_interest(publication: Publication, cursor: duckdb.DuckDBPyConnection, w
 
 def levels(publication: Publication, cursor: duckdb.DuckDBPyConnection, wanted: parameters.Levels) -> Query:
     """Levels, by when they were opened."""
-    query = _of_symbol(
-        publication, cursor, "liquidation_levels", wanted.symbol, "opened_at, side, leverage"
-    )
+    query = _of_symbol(publication, cursor, "liquidation_levels", wanted.symbol, "opened_at, side, leverage")
     query.between("opened_at", wanted.times)
     query.only("side = $side", side=wanted.side)
     query.only("leverage = $leverage", leverage=wanted.leverage)
