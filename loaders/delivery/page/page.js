@@ -563,8 +563,12 @@ function verdict(facts) {
   const parts = [], crossings = facts.liquidation_crossings ?? [], backtest = facts.liquidation_backtest ?? [];
   for (const side of SIDES) {
     const rows = crossings.filter(one => one.side == side && one.provider == "net" && one.ratio !== null);
-    const all = rows.find(one => /^(all|any|overall)$/i.test(String(one.stratum)));
-    if (all) parts.push(`${side}s: ${digits(all.ratio)} × the liquidations of like candles that cross no level${between(all.ratio_low, all.ratio_high)}`);
+    const all = rows.find(one => one.stratum == "all moves"), alike = rows.find(one => one.stratum == "all moves and extremes");
+    if (all) {
+      parts.push(`${side}s: candles that cross levels saw ${digits(all.ratio)} × the liquidations of those of the same move that cross none`
+        + between(all.ratio_low, all.ratio_high)
+        + (alike ? `, ${digits(alike.ratio)} ×${between(alike.ratio_low, alike.ratio_high)} if they are alike in new highs and lows, too` : ""));
+    }
   }
   if (!parts.length) {
     for (const side of SIDES) {

@@ -452,6 +452,8 @@ def _recorded(
         missing.append(f"Recorded liquidations ({table}) have other columns than this version reads.")
         return {}
     market = "and market = 'um'" if "market" in names else ""
+    # Orders far from the market are recorded now and then: as marks they would squeeze the prices together.
+    near = "and is_stray is not true" if "is_stray" in names else ""
     found = published.arrays(
         f"""
         with
@@ -464,7 +466,7 @@ def _recorded(
                 cast({price} as double) as price,
                 cast({amount} as double) as volume_usd
             from {table}
-            where symbol = $symbol and {time} >= $shown_from {market}
+            where symbol = $symbol and {time} >= $shown_from {market} {near}
             order by volume_usd desc, happened_at, price
             limit {RECORDED}
 
