@@ -19,9 +19,15 @@ from loaders.warehouse.schema import literal
 _NAME = "published_file"
 
 _COLUMNS = f"""
-    select table_name, column_name, data_type
+    select
+        case schema_name when 'main' then table_name else schema_name || '.' || table_name end as table_name,
+        column_name,
+        data_type
     from duckdb_columns()
-    where database_name = '{_NAME}' and schema_name = 'main'
+    where
+        database_name = '{_NAME}'
+        -- in a file of another name than marts.duckdb, views on the tables of main
+        and schema_name != 'marts'
     order by table_name, column_index
 """
 

@@ -549,6 +549,7 @@ function tell() {
   $("fact-verdict").textContent = verdict(facts);
   for (const name of ["last price", "last price in map"]) models[name].location = facts.last_price;
   const notes = [];
+  models["colour bar"].visible = Boolean(heat?.most);
   if (!shown.level_bin) notes.push("This publication has no levels.");
   else if (!shown.step_minute.length) notes.push("No level stands: nothing is known of open interest, or none was opened.");
   if (facts.step_minutes) notes.push(`Heatmap: steps of ${facts.step_minutes} minutes over the last 30 days; "All" shows older candles without it.`);
@@ -654,7 +655,7 @@ function dataPage() {
     gaps ? "No gaps." : "Not in the published file.");
   const checks = facts.checks, past = historyOf(facts.history);
   heading("checks", more(checks) + (checks ? counted(checks.rows) : ""));
-  table($("checks"), [["status"], ["check"], ["dataset"], ["symbol"], ["value", "number"], ["threshold", "number"], ["before"], ["detail", "long"]],
+  table($("checks"), [["status"], ["check"], ["dataset"], ["symbol"], ["value", "number"], ["threshold", "number"], ["since"], ["detail", "long"]],
     (checks?.rows ?? []).map(row => [element("td", row.status, {class: "status-" + row.status}), row.check_name, row.dataset ?? "", row.symbol ?? "",
       row.value === null ? "" : digits(row.value), row.threshold === null ? "" : digits(row.threshold), past(row), row.detail]),
     checks ? "No checks." : "Not in the published file.");
@@ -672,18 +673,16 @@ function generic(name, part, wanted, nothing) {
     (part?.rows ?? []).map(row => has.map(column => column.endsWith("_at") ? row[column] ? short(row[column]) : "not ended" : row[column] ?? "")),
     part ? nothing : "Not in the published file.");
 }
-/* How a check stood before, oldest first: one letter for each time. */
+/* Since when a check stands as it does, and how it stood before: the publications at which it changed, oldest first. */
 function historyOf(part) {
   const stood = new Map(), rows = part?.rows ?? [];
-  const clock = rows.length ? ["published_at", "checked_at", "finished_at", "started_at", "changed_at", "seen_at"].find(name => name in rows[0]) : null;
   const key = row => [row.check_name, row.exchange ?? "", row.dataset ?? "", row.symbol ?? ""].join("|");
-  for (const row of clock ? [...rows].sort((one, other) => String(one[clock]).localeCompare(String(other[clock]))) : rows) {
+  for (const row of [...rows].sort((one, other) => String(one.published_at).localeCompare(String(other.published_at)))) {
     if (!stood.has(key(row))) stood.set(key(row), []);
-    stood.get(key(row)).push(row.status);
+    stood.get(key(row)).push(`${short(row.published_at).slice(0, 10)} ${row.status}`);
   }
   return row => {
-    const before = stood.get(key(row)) ?? stood.get([row.check_name, "", row.dataset ?? "", row.symbol ?? ""].join("|"));
-    return before ? before.slice(-12).map(status => ({pass: "·", warn: "w", fail: "F"})[status] ?? "?").join("") : "";
+    return (stood.get(key(row)) ?? []).slice(-5).join(", ");
   };
 }
 
@@ -788,7 +787,9 @@ function applyTheme(name) {
 
 function legend() {
   const place = $("legend"), list = element("ul");
-  place.replaceChildren(element("p", "Bars by leverage:"));
+  place.replaceChildren();
+  if (!shown.facts.leverages?.length) return;
+  place.append(element("p", "Bars by leverage:"));
   shown.facts.leverages?.forEach(leverage => {
     const line = element("li", `${leverage}x`), swatch = element("span", "", {class: "swatch"});
     swatch.style.background = LEVERAGE_COLOURS[colourOf(leverage)];

@@ -141,7 +141,6 @@ _LEVELS = """
         cast(side = 'short' as utinyint) as side,
         leverage,
         cast(price_bin :: decimal(38, 8) * 100000000 as bigint) as price_bin,
-        cast((liquidation_price - price_bin) :: decimal(38, 8) * 100000000 as bigint) as above_bin,
         epoch_us(opened_at) as opened,
         epoch_us(ended_at) as ended,
         cast(volume_usd as double) as volume_usd,
@@ -352,7 +351,7 @@ def _interest(published: Published, wanted: dict[str, Any], missing: list[str]) 
 def _levels(
     published: Published, wanted: dict[str, Any], as_of: datetime, facts: dict[str, Any], missing: list[str]
 ) -> dict[str, Array]:
-    needed = ("opened_at", "liquidated_at", "liquidated_volume_usd", "price_bin", "liquidation_price")
+    needed = ("opened_at", "liquidated_at", "liquidated_volume_usd", "price_bin", "leverage")
     if not (
         published.has("liquidation_levels", "log_share_at_open", *needed)
         and published.has("liquidation_heatmap", "bucket_at", "side", "volume_usd")
@@ -392,7 +391,7 @@ def _levels(
     columns: dict[str, Array] = {
         "step_minute": (times // 60_000_000).astype("i4"),
         "bin_price": bins / 1e8,
-        "bin_width": _widths(bins, levels["price_bin"], levels["above_bin"]) / 1e8,
+        "bin_width": _widths(published, wanted["symbol"], bins) / 1e8,
         "level_bin": bin_of.reshape(-1).astype("i4"),
         "level_side": same[1].astype("u1"),
         "level_leverage": same[2].astype("u2"),
@@ -430,7 +429,7 @@ def _levels(
 
 
 #: Where recorded liquidations may lie in the published file, with the name of the price to show, best first.
-_RECORDINGS = ("recorded_liquidations", "liquidations", "stg_binance__liquidations", "binance_liquidations")
+_RECORDINGS = ("recorded_liquidations", "staging.stg_binance__liquidations")
 
 
 def _recorded(
@@ -441,13 +440,10 @@ def _recorded(
         missing.append("Recorded liquidations are not in the published file.")
         return {}
     names = set(published.columns[table])
-    time = next((one for one in ("liquidated_at", "time", "event_at") if one in names), None)
+    time = "liquidated_at" if "liquidated_at" in names else None
     price = next((one for one in ("liquidation_price", "price") if one in names), None)
-    usd = next((one for one in ("volume_usd", "liquidated_volume_usd", "notional_usd") if one in names), None)
-    quantity = next(
-        (one for one in ("quantity", "accumulated_fill_quantity", "original_quantity") if one in names), None
-    )
-    amount = usd or (f"{quantity} * {price}" if quantity and price else None)
+    usd = "volume_usd" if "volume_usd" in names else None
+    amount = usd or (f"accumulated_fill_quantity * {price}" if "accumulated_fill_quantity" in names else None)
     if time is None or price is None or amount is None or not {"symbol", "side"} <= names:
         missing.append(f"Recorded liquidations ({table}) have other columns than this version reads.")
         return {}
@@ -554,17 +550,17 @@ def _calendar(published: Published, missing: list[str]) -> tuple[dict[str, Array
     return columns, series
 
 
-#: Tables of the data page: where their rows may lie in the published file, and in which order they are shown.
+#: Tables of the data page: where their rows lie in the published file, which of them, and in which order.
 _TABLES = {
-    "gaps": (("data_gaps",), "gap_start desc"),
+    "gaps": ("data_gaps", "true", "gap_start desc"),
     "checks": (
-        ("quality_checks",),
-        "case status when 'fail' then 0 when 'warn' then 1 else 2 end, check_name, symbol",
+        "quality_checks",
+        "true",
+        "case status when 'fail' then 0 when 'warn' then 1 else 2 end, check_name, dataset, symbol",
     ),
-    "history": (("quality_check_history", "quality_checks_history", "check_history"), "1"),
-    "jobs": (("ingestion_jobs", "jobs"), "started_at desc"),
-    "failures": (("failed_files", "ingestion_failures"), "finished_at desc nulls last"),
-    "conflicts": (("conflicts",), "1"),
+    "history": ("quality_checks_history", "true", "published_at desc, check_name"),
+    "jobs": ("ops.ingestion_jobs", "true", "started_at desc, job_id desc"),
+    "failures": ("ops.ingestion_files", "status = 'failed'", "finished_at desc nulls last, path"),
 }
 _ABSENT = {
     "gaps": "Gaps are not in the published file.",
@@ -577,14 +573,12 @@ _ABSENT = {
 
 def _tables(published: Published, missing: list[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name, (places, order) in _TABLES.items():
-        table = next((one for one in places if one in published.columns), None)
-        if table is None:
-            if name in _ABSENT:
-                missing.append(_ABSENT[name])
+    for name, (table, condition, order) in _TABLES.items():
+        if table not in published.columns:
+            missing.append(_ABSENT[name])
             continue
-        ((total,),) = published.connection.execute(f"select count(*) from {table}").fetchall()
-        rows = published.rows(f"select * from {table} order by {order} limit {TABLE_ROWS}")
+        ((total,),) = published.connection.execute(f"select count(*) from {table} where {condition}").fetchall()
+        rows = published.rows(f"select * from {table} where {condition} order by {order} limit {TABLE_ROWS}")
         found[name] = {"total": total, "rows": rows}
     return found
 
@@ -613,16 +607,20 @@ def _decimals(*columns: Array) -> int:
     return 8
 
 
-def _widths(bins: Array, of_levels: Array, above_bin: Array) -> Array:
-    """How wide each bin is, in 10^-8: by the rule of `price_bin`, or the one width of the seed `symbols`.
-
-    The file does not say which: bins that are off the rule's grid, or levels further above their bin's edge than the
-    rule's width, tell that the seed gave another.
-    """
-    ruled = _ruled(bins)
-    if np.any(bins % ruled) or np.any(above_bin >= _ruled(of_levels)):
-        return np.full(len(bins), np.gcd.reduce(bins), dtype="i8")
-    return ruled
+def _widths(published: Published, symbol: str, bins: Array) -> Array:
+    """How wide each bin is, in 10^-8: as the seed `symbols` says, else by the rule of `price_bin`."""
+    if published.has("seeds.symbols", "symbol", "price_bin_width"):
+        rows = published.connection.execute(
+            """
+            select cast(price_bin_width :: decimal(38, 8) * 100000000 as bigint)
+            from seeds.symbols
+            where symbol = $1 and price_bin_width is not null
+            """,
+            [symbol],
+        ).fetchall()
+        if rows:
+            return np.full(len(bins), rows[0][0], dtype="i8")
+    return _ruled(bins)
 
 
 def _ruled(bins: Array) -> Array:

@@ -218,8 +218,8 @@ def status(publication: Publication, cursor: duckdb.DuckDBPyConnection) -> list[
     return [
         {
             "table": name,
-            "rows": int(cursor.execute(f'select count(*) from "{name}"').fetchall()[0][0]),
-            "columns": sorted(publication.published.columns[name]),
+            "rows": int(cursor.execute(f"select count(*) from {name}").fetchall()[0][0]),
+            "columns": list(publication.published.columns[name]),
         }
         for name in sorted(publication.published.columns)
     ]
