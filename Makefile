@@ -24,6 +24,8 @@ test: $(INSTALLED)
 	$(if $(SQL),$(ASIDE) sqlfluff lint $(SQL))
 	sqlfluff lint --templater placeholder loaders/validation/sql
 	$(ASIDE) dbt parse --warn-error --no-partial-parse
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
+		echo 'left out: the tests of the page in a browser (install chromium and chromium-driver to have them)'
 	pytest
 
 clean:

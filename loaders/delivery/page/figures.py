@@ -38,10 +38,16 @@ LEVERAGES = 8
 # Every axis and title keeps to these, so that plots beside and below each other line up.
 _TOP, _BOTTOM, _LEFT, _RIGHT = 72, 28, 8, 72
 
-_USD = NumeralTickFormatter(format="0.[00]a")
-_TIMES = DatetimeTickFormatter(
-    minutes="%H:%M", hourmin="%H:%M", hours="%d %b %H:%M", days="%d %b", months="%b %Y", years="%Y"
-)
+
+# A model belongs to one document, so every plot has its own.
+def _usd() -> NumeralTickFormatter:
+    return NumeralTickFormatter(format="0.[00]a")
+
+
+def _times() -> DatetimeTickFormatter:
+    return DatetimeTickFormatter(
+        minutes="%H:%M", hourmin="%H:%M", hours="%d %b %H:%M", days="%d %b", months="%b %Y", years="%Y"
+    )
 
 
 def document() -> dict[str, Any]:
@@ -99,7 +105,7 @@ def _timed(plot: figure, across: Span, up: Span | None = None) -> figure:
     plot.add_tools(pan, zoom, CrosshairTool(overlay=across if up is None else (up, across)))
     plot.toolbar.active_drag = pan
     plot.toolbar.active_scroll = zoom
-    plot.xaxis.formatter = _TIMES
+    plot.xaxis.formatter = _times()
     return plot
 
 
@@ -126,7 +132,7 @@ def _price(times: Range1d, prices: Range1d, across: Span, up: Span) -> figure:
     bar = ColorBar(
         color_mapper=mapper,
         ticker=LogTicker(desired_num_ticks=6),
-        formatter=_USD,
+        formatter=_usd(),
         height=8,
         width="auto",
         padding=2,
@@ -165,13 +171,13 @@ def _map(prices: Range1d, up: Span) -> figure:
     )
     plot.min_border_right = 14
     plot.yaxis.visible = False
-    plot.xaxis.formatter = _USD
+    plot.xaxis.formatter = _usd()
     plot.xaxis.ticker.desired_num_ticks = 3
     plot.extra_x_ranges = {"cumulative": Range1d(0, 1, name="map cumulative")}
     above = LinearAxis(
         x_range_name="cumulative",
         axis_label="cumulative",
-        formatter=_USD,
+        formatter=_usd(),
         major_label_text_font_size="11px",
         axis_label_text_font_size="11px",
         axis_label_text_font_style="normal",
@@ -207,7 +213,7 @@ def _interest(times: Range1d, across: Span) -> figure:
         y_range=Range1d(0, 1, name="interest range"),
         min_border_bottom=4,
     )
-    plot.yaxis.formatter = _USD
+    plot.yaxis.formatter = _usd()
     plot.yaxis.ticker.desired_num_ticks = 3
     plot.xaxis.visible = False
     plot.line("time", "interest", source=ColumnDataSource({"time": [], "interest": []}, name="interest values"),
@@ -225,7 +231,7 @@ def _change(times: Range1d, across: Span) -> figure:
         y_range=Range1d(-1, 1, name="change range"),
         min_border_bottom=24,
     )
-    plot.yaxis.formatter = _USD
+    plot.yaxis.formatter = _usd()
     plot.yaxis.ticker.desired_num_ticks = 3
     for name in ("opened", "closed"):
         source = ColumnDataSource({"time": [], "usd": [], "width": []}, name=name)
