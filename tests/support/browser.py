@@ -45,9 +45,9 @@ class Browser:
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
-    def open(self, page: Path | str, **wanted: str) -> None:
+    def open(self, target: Path | str, **wanted: str) -> None:
         """Opens a page and waits until it is ready."""
-        address = page if isinstance(page, str) else page.as_uri()
+        address = target if isinstance(target, str) else target.as_uri()
         # Another fragment alone would not load the page anew.
         self.driver.get("about:blank")
         for log in ("browser", "performance"):

@@ -118,10 +118,11 @@ def _lists(app: FastAPI, publications: Publications) -> None:
 
         endpoint.__annotations__["parameters"] = Annotated[wanted, Query()]
         endpoint.__annotations__["request"] = Request
+        app.add_api_route(address, endpoint, methods=["HEAD"], include_in_schema=False)
         app.add_api_route(
             address,
             endpoint,
-            methods=["GET", "HEAD"],
+            methods=["GET"],
             operation_id=address.removeprefix("/api/").replace("/", "_").replace("-", "_"),
             summary=summary,
             response_class=Response,
@@ -182,9 +183,9 @@ def _lists(app: FastAPI, publications: Publications) -> None:
 def _singles(app: FastAPI, publications: Publications) -> None:
     """Addresses that give one thing."""
 
-    @app.api_route(
+    @app.head("/api/status", include_in_schema=False)
+    @app.get(
         "/api/status",
-        methods=["GET", "HEAD"],
         operation_id="status",
         summary="The publication: when, from which job, which tables",
         responses={200: {"model": models.Status}, 304: _PROBLEMS[304], 503: _PROBLEMS[503]},
@@ -199,9 +200,9 @@ def _singles(app: FastAPI, publications: Publications) -> None:
 
         return await _answer(publications, request, formats.JSON, "status", make)
 
-    @app.api_route(
+    @app.head("/health", include_in_schema=False)
+    @app.get(
         "/health",
-        methods=["GET", "HEAD"],
         operation_id="health",
         summary="200 if there is a publication to answer from, else 503",
         responses={200: {"model": models.Health}, 503: _PROBLEMS[503]},
@@ -219,9 +220,9 @@ def _singles(app: FastAPI, publications: Publications) -> None:
         found = await run_in_threadpool(look)
         return Response(formats.write_json(found), media_type=formats.JSON, headers={"Cache-Control": "no-store"})
 
-    @app.api_route(
+    @app.head("/", include_in_schema=False)
+    @app.get(
         "/",
-        methods=["GET", "HEAD"],
         operation_id="page",
         summary="The page",
         responses={

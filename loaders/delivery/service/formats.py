@@ -48,7 +48,8 @@ def projection(types: dict[str, str], media: str) -> str:
     shown = []
     for name, kind in types.items():
         if kind.startswith("DECIMAL"):
-            shown.append(f'cast("{name}" as double) as "{name}"')
+            # By way of text, which gives the nearest double; the engine's own way may give its neighbour.
+            shown.append(f'cast(cast("{name}" as varchar) as double) as "{name}"')
         elif kind.startswith("TIMESTAMP"):
             shown.append(f"""replace(cast("{name}" as varchar), ' ', 'T') || 'Z' as "{name}" """)
         elif kind == "DATE":

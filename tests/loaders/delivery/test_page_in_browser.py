@@ -107,8 +107,7 @@ def test_the_bars_sum_up_to_the_map(browser: Browser, page: Path, query: Query, 
     assert {price: pytest.approx(usd, rel=1e-9) for price, usd in expected} == drawn
     # The curves end at the sum of each side.
     for side, total in query(
-        "select side, max(cumulative_volume_usd)::double from liquidation_map"
-        f" where symbol = '{symbol}' group by side"
+        f"select side, max(cumulative_volume_usd)::double from liquidation_map where symbol = '{symbol}' group by side"
     ):
         assert source(browser, f"cumulative {side}")["usd"][-1] == pytest.approx(total, rel=1e-9)
 
@@ -155,7 +154,7 @@ def test_hovering_tells_price_side_usd_and_since_when(browser: Browser, page: Pa
     x, y = browser.run(
         "const view = page.views().price;"
         "return [view.frame.x_scale.compute(arguments[0]), view.frame.y_scale.compute(arguments[1])]",
-        (minute + 30) * 60_000,
+        (minute + 37) * 60_000,
         price + 25,
     )
     said = browser.point("plot-price", x, y)
@@ -167,7 +166,7 @@ def test_hovering_tells_price_side_usd_and_since_when(browser: Browser, page: Pa
         f"""
         select min_by(open, open_time), max(high), min(low), max_by(close, open_time) from klines_5m
         where symbol = 'BTCUSDT'
-            and epoch_ms(open_time) // 60000 // {step} = {minute + 30} // {step}
+            and epoch_ms(open_time) // 60000 // {step} = {minute + 37} // {step}
         """
     )
     assert f"O {opened:.1f}  H {high:.1f}  L {low:.1f}  C {closed:.1f}" in said
@@ -308,7 +307,9 @@ def test_the_data_page_lists_gaps_checks_jobs_and_days(browser: Browser, page: P
     assert {name: browser.run(rows, name) for name in counts} == counts
     squares = query("select count(*) from (select distinct dataset, market, interval, day from data_completeness)")
     assert browser.run("return document.querySelectorAll('#calendar rect').length") == squares[0][0]
-    ((file,),) = query(f"select suggested_file from data_gaps where symbol = '{published.WITH_GAP}' and dataset = 'klines'")
+    ((file,),) = query(
+        f"select suggested_file from data_gaps where symbol = '{published.WITH_GAP}' and dataset = 'klines'"
+    )
     assert file in browser.run("return document.getElementById('gaps').textContent")
 
 
