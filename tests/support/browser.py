@@ -50,8 +50,8 @@ class Browser:
         address = target if isinstance(target, str) else target.as_uri()
         # Another fragment alone would not load the page anew.
         self.driver.get("about:blank")
-        for log in ("browser", "performance"):
-            self.driver.get_log(log)
+        self._log("browser")
+        self._log("performance")
         self.driver.get(address + "#" + "&".join(f"{key}={value}" for key, value in wanted.items()))
         self.wait("document.body.dataset.ready == 'yes'")
 
@@ -66,14 +66,19 @@ class Browser:
         """What a script returns."""
         return self.driver.execute_script(script, *arguments)
 
+    def _log(self, name: str) -> list[dict[str, Any]]:
+        """What was logged since it was last asked for."""
+        found: list[dict[str, Any]] = self.driver.get_log(name)  # type: ignore[no-untyped-call]
+        return found
+
     def errors(self) -> list[str]:
         """What the page complained about since it was opened."""
-        return [one["message"] for one in self.driver.get_log("browser") if one["level"] in ("SEVERE", "WARNING")]
+        return [one["message"] for one in self._log("browser") if one["level"] in ("SEVERE", "WARNING")]
 
     def requests(self) -> list[str]:
         """Addresses that were asked since the page was opened."""
         found = []
-        for entry in self.driver.get_log("performance"):
+        for entry in self._log("performance"):
             if '"Network.requestWillBeSent"' in entry["message"]:
                 address = entry["message"].split('"request":', 1)[1].split('"url":"', 1)[1].split('"', 1)[0]
                 if not address.startswith(("data:", "blob:", "about:")):
