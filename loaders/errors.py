@@ -151,6 +151,8 @@ class PlaceUnwritable(LoadersError):
 
     def __init__(self, path: object, error: OSError) -> None:
         super().__init__(f"{path} cannot be written ({error.strerror or error}): check its folder and permissions")
+
+
 class PublishedMissing(LoadersError):
     """There is no published file, and the command only reads it."""
 

@@ -82,6 +82,10 @@ def copy_marts(warehouse: Path, target: Path, *, job_id: str = "job", symbols: t
             connection.execute(f"create schema if not exists part.{schema}")
             connection.execute(f"create table part.{schema}.{name} as select * from {schema}.{name}")
         connection.execute(
+            "create table part.main.quality_checks_history as"
+            " select now()::timestamp as published_at, * from part.main.quality_checks"
+        )
+        connection.execute(
             "create table part.main.published as select now()::timestamp as published_at, $1 as job_id,"
             " 'build' as build_id, 1::bigint as change_id, 'x' as loaders_version, 'y' as dbt_version",
             [job_id],

@@ -20,7 +20,10 @@ from loaders.delivery.page import figures, picture, reading
 from loaders.delivery.page.packing import pack
 from loaders.delivery.page.reading import PageData
 from loaders.delivery.published import Published
+from loaders.errors import PathRefused, PlaceUnwritable
 from loaders.settings import Settings
+
+_BEGINNING = b"<!doctype html>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,23 +41,43 @@ class Report:
 def write(settings: Settings, source: Path, target: Path, symbols: Iterable[str] = ()) -> Report:
     """Writes the page about the published file `source` and puts it in its place by rename.
 
-    Raises `PublishedMissing`, `PublishedUnreadable`, `SymbolNotPublished`.
+    Raises `PublishedMissing`, `PublishedUnreadable`, `SymbolNotPublished`, `PathRefused` if something that is no page
+    lies there, `PlaceUnwritable`.
     """
+    require_ours(target, _BEGINNING, "page")
     with Published.open(source, memory_limit=settings.memory_limit, threads=settings.threads) as published:
         data = reading.read(published, symbols)
     text = html(data)
-    target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.{os.getpid()}.part")
     try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            part.write_text(text, encoding="utf-8")
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise PlaceUnwritable(target, error) from error
     return Report(target, [one.symbol for one in data.symbols], data.left_out, data.missing, len(text.encode()))
 
 
+def require_ours(target: Path, beginning: bytes, kind: str) -> None:
+    """Raises `PathRefused` if a file lies at `target` that does not begin as ours do: a mistyped path costs nothing."""
+    try:
+        if target.exists():
+            with target.open("rb") as content:
+                if content.read(len(beginning)).lower() != beginning.lower():
+                    raise PathRefused(f"{target} exists and is no {kind}: take it away, or choose another name")
+    except OSError as error:
+        raise PlaceUnwritable(target, error) from error
+
+
 def with_picture(settings: Settings, report: Report, target: Path, symbols: Sequence[str] = ()) -> Report:
-    """Takes a picture of the page that was written, of the first of the symbols. Raises `NoBrowser`."""
+    """Takes a picture of the page that was written, of the first of the symbols.
+
+    Raises `NoBrowser`, and as `write` does for the place.
+    """
+    require_ours(target, b"\x89PNG", "picture")
     picture.take(report.path, target, symbol=symbols[0] if symbols else None, named=settings.browser)
     return replace(report, picture=target)
 

@@ -225,7 +225,7 @@ def test_the_cutoff_hides_what_is_small(browser: Browser, page: Path) -> None:
     assert browser.run("return page.models().colours.low") == 2_000_000
     position = browser.run("return Number(document.getElementById('cutoff').value)")
     browser.run(
-        "const one = document.getElementById('cutoff'); one.value = arguments[0]; one.dispatchEvent(new Event('input'))",
+        "const one = document.getElementById('cutoff');one.value = arguments[0]; one.dispatchEvent(new Event('input'))",
         position - 25,
     )
     # A quarter of the slider is a factor of ten.
@@ -327,7 +327,8 @@ def test_it_fits_the_screen_in_both_colours_and_every_control_has_a_name(
         assert len(backgrounds) == 2
         nameless = browser.run(
             "return [...document.querySelectorAll('button, select, input')].filter(one =>"
-            " !(one.getAttribute('aria-label') || one.textContent.trim() || one.closest('label'))).map(one => one.outerHTML)"
+            " !(one.getAttribute('aria-label') || one.textContent.trim() || one.closest('label')))"
+            ".map(one => one.outerHTML)"
         )
         assert nameless == []
     finally:
