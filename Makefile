@@ -24,6 +24,8 @@ test: $(INSTALLED)
 	$(if $(SQL),$(ASIDE) sqlfluff lint $(SQL))
 	sqlfluff lint --templater placeholder loaders/validation/sql
 	$(ASIDE) dbt parse --warn-error --no-partial-parse
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
+		echo 'left out: the tests of the page in a browser (install chromium and chromium-driver to have them)'
 	pytest
 
 clean:
@@ -31,5 +33,5 @@ clean:
 
 $(INSTALLED): constraints.txt pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,serve]'
 	touch $@

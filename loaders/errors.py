@@ -194,5 +194,46 @@ class FetchBusy(SourceError):
         super().__init__(f"another process is downloading into {folder}: try later")
 
 
+class PublishedMissing(LoadersError):
+    """There is no published file, and the command only reads it."""
+
+    def __init__(self, path: object) -> None:
+        super().__init__(
+            f"{path} does not exist: `loaders run` or `loaders publish` writes it, LOADERS_PUBLISHED names it"
+        )
+
+
+class PublishedUnreadable(LoadersError):
+    """The published file cannot be opened, or has no marts."""
+
+    def __init__(self, path: object, why: str) -> None:
+        super().__init__(f"{path} cannot be read: {why}. `loaders publish` writes it anew")
+
+
+class SymbolNotPublished(WrongUsage):
+    """A symbol was asked for that the published file does not have."""
+
+    def __init__(self, symbol: str, known: list[str]) -> None:
+        some = ", ".join(known[:10]) + (f" and {len(known) - 10} more" if len(known) > 10 else "")
+        super().__init__(f"{symbol} is not in the published file, which has {some or 'no symbol with candles'}")
+
+
+class NoBrowser(LoadersError):
+    """A picture of the page needs a browser."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"no picture was drawn: {why}. Install chromium (or Chrome), or name it with LOADERS_BROWSER; "
+            "the page itself needs none"
+        )
+
+
+class ExtraMissing(LoadersError):
+    """An optional part of the package is not installed."""
+
+    def __init__(self, extra: str) -> None:
+        super().__init__(f"this needs the extra `{extra}`: pip install 'loaders[{extra}]'")
+
+
 class NotNotified(LoadersError):
     """The message of `--notify` did not go out."""

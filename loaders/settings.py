@@ -29,6 +29,13 @@ class Settings(BaseSettings):
         default=None, description="File that clients open; default marts.duckdb beside the warehouse."
     )
 
+    report: Path | None = Field(
+        default=None, description="Where the page is written; default report.html beside the warehouse."
+    )
+    browser: Path | None = Field(
+        default=None, description="Chromium or Chrome, for pictures of the page; default the one that is installed."
+    )
+
     memory_limit: str = Field(
         default="1GB",
         pattern=_MEMORY,
@@ -104,6 +111,10 @@ class Settings(BaseSettings):
     def data_docs_path(self) -> Path:
         """Where `validate` writes its pages, absolute."""
         return (self.data_docs or self.project() / "target" / "data_docs").expanduser().absolute()
+
+    def report_path(self) -> Path:
+        """Where `run` and `report` write the page, absolute."""
+        return (self.report or self.warehouse_path().with_name("report.html")).expanduser().absolute()
 
     def published_path(self) -> Path:
         """The file that clients open, absolute."""

@@ -1,4 +1,4 @@
-"""Commands that judge what was built and hand it to readers: `validate`, `publish`."""
+"""Commands that judge what was built and hand it to readers: `validate`, `publish`, `report`, `serve`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from loaders.cli.context import Context
-from loaders.cli.options import published_option, wait_option
+from loaders.cli.options import Symbol, published_option, wait_option
 from loaders.delivery import publish as publishing
+from loaders.errors import ExtraMissing
 from loaders.validation import runner
 
 
@@ -43,3 +44,64 @@ def publish(context: Context, target: Path | None, wait_seconds: float) -> int:
     )
     context.answer(publishing.to_dict(publication), publishing.text(publication))
     return publication.exit_status
+
+
+@click.command()
+@click.option("--symbol", "symbols", type=Symbol(), multiple=True, help="Only this symbol; repeatable.")
+@click.option(
+    "--to",
+    "target",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="LOADERS_REPORT",
+    help="The page; default report.html beside the warehouse.",
+)
+@click.option(
+    "--png",
+    "picture",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A picture of the page, too, of the first symbol; needs chromium or Chrome (LOADERS_BROWSER).",
+)
+@click.pass_obj
+def report(context: Context, symbols: tuple[str, ...], target: Path | None, picture: Path | None) -> int:
+    """Writes one HTML page about the published file: candles with the heatmap, the map, the state of the data.
+
+    The page opens anywhere, needs nothing and asks nobody. It is made from LOADERS_PUBLISHED, default marts.duckdb
+    beside the warehouse.
+    """
+    from loaders.delivery.page import report as page
+
+    path = target.expanduser().absolute() if target else context.settings.report_path()
+    written = page.write(context.settings, context.settings.published_path(), path, symbols)
+    if picture is not None:
+        written = page.with_picture(context.settings, written, picture.expanduser().absolute(), symbols)
+    context.answer(page.to_dict(written), page.text(written))
+    return 0
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for everybody.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port; 0 takes a free one."
+)
+@click.option(
+    "--allow-origin",
+    "origins",
+    metavar="ORIGIN",
+    multiple=True,
+    help="Web pages of this origin may ask, too (CORS); repeatable, none by default.",
+)
+@click.pass_obj
+def serve(context: Context, host: str, port: int, origins: tuple[str, ...]) -> int:
+    """Serves the page and the numbers behind it over HTTP, read-only, from the published file.
+
+    Follows new publications by itself. /openapi.json describes the addresses, /health is for monitors. Needs the extra
+    `serve` of the package. Ends on SIGTERM and Ctrl-C when the requests at work are answered.
+    """
+    try:
+        from loaders.delivery.service import server
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").partition(".")[0] in ("fastapi", "starlette", "uvicorn", "pyarrow"):
+            raise ExtraMissing("serve") from missing
+        raise
+    server.serve(context.settings, context.settings.published_path(), host=host, port=port, origins=origins)
+    return 0

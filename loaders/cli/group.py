@@ -37,6 +37,8 @@ COMMANDS = {
     "gaps": "inspecting",
     "validate": "delivering",
     "publish": "delivering",
+    "report": "delivering",
+    "serve": "delivering",
     "run": "running",
     "demo": "running",
 }

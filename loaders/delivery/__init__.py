@@ -1,1 +1,1 @@
-"""What readers get: the published file."""
+"""What readers get: the published file, and the page and the service, which open nothing but that file."""

@@ -76,6 +76,8 @@ def _build(project: Path, path: Path, reporter: Reporter | None) -> Built:
             if reporter is not None:
                 reporter.step("")
     nodes = json.loads(results.read_text(encoding="utf-8"))["results"] if results.exists() else []
+    # dbt names exposures among its results, and does nothing with them.
+    nodes = [node for node in nodes if not node["unique_id"].startswith("exposure.")]
     failures = tuple(
         (node["unique_id"].split(".", 2)[-1], (node.get("message") or "").strip())
         for node in nodes

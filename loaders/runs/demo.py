@@ -1,4 +1,4 @@
-"""The whole way on generated files: archive, load, build, summary. Everything lies in the project's `demo/`."""
+"""The whole way on generated files: archive, load, build, publication, page. All lies in the project's `demo/`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 
 from loaders import warehouse
+from loaders.delivery import publish
 from loaders.errors import DemoFailed
 from loaders.ingest import load
 from loaders.ingest.load import LoadResult, Request
@@ -19,6 +20,7 @@ from loaders.queries.gaps import Gap
 from loaders.runs import dbt, sample
 from loaders.selection import Selection
 from loaders.settings import Settings
+from loaders.validation import runner
 from loaders.warehouse import ledger
 
 _TABLES = """
@@ -65,13 +67,26 @@ class Summary:
     rows: list[tuple[str, int]]
     gaps: list[Gap]
     levels: list[tuple[Any, ...]]
+    published: Path
+    page: Path
 
 
 def run(settings: Settings, reporter: Reporter) -> Summary:
-    """Generates, lands, builds, reads. Raises `DemoFailed` if the build does not pass."""
+    """Generates, lands, builds, validates, publishes, draws. Raises `DemoFailed` if the build does not pass."""
+    from loaders.delivery.page import report as page
+
     project = settings.project()
     folder = project / "demo"
     path = folder / "demo.duckdb"
+    # Nothing of the demo may land in the user's own files.
+    settings = settings.model_copy(
+        update={
+            "warehouse": path,
+            "published": folder / "marts.duckdb",
+            "report": folder / "report.html",
+            "data_docs": folder / "data_docs",
+        }
+    )
     sample.write_archive(folder)
     request = Request((folder / "data",), Selection(), retries=settings.retries)
     with warehouse.writer(settings, path, readable=request.folders) as opened, reporter:
@@ -82,6 +97,11 @@ def run(settings: Settings, reporter: Reporter) -> Summary:
     if built.status:
         print(built.printed, file=sys.stderr)
         raise DemoFailed(f"dbt build ended with status {built.status}: what it printed above names the model or test")
+    validation = runner.validate(settings, path)
+    if not validation.passed:
+        raise DemoFailed(f"the expectations did not pass:\n{runner.text(validation)}")
+    publication = publish.publish(settings, path, settings.published_path())
+    written = page.write(settings, publication.path, settings.report_path())
     with warehouse.reader(path) as connection:
         return Summary(
             path,
@@ -89,6 +109,8 @@ def run(settings: Settings, reporter: Reporter) -> Summary:
             [(name, _count(connection, name)) for (name,) in connection.execute(_TABLES).fetchall()],
             gaps.find(connection, Selection(), ledger.now()),
             connection.execute(_LEVELS).fetchall(),
+            publication.path,
+            written.path,
         )
 
 
@@ -123,7 +145,9 @@ def text(summary: Summary) -> str:
         "What to try next",
         f"  loaders --warehouse {summary.warehouse} status",
         "  loaders load --data-dir DIR --dry-run        what your own files would bring",
-        "  loaders load --data-dir DIR && dbt build     and then query marts.* with any DuckDB client",
+        "  loaders run --data-dir DIR                   all of it; then query marts.duckdb with any DuckDB client",
+        "",
+        f"The page: {summary.page.as_uri()}",
     ]
     return "\n".join(lines)
 
@@ -133,6 +157,8 @@ def to_dict(summary: Summary) -> dict[str, Any]:
     level = ("symbol", "side", "price_bin", "last_price", "volume_usd")
     return {
         "warehouse": str(summary.warehouse),
+        "published": str(summary.published),
+        "report": str(summary.page),
         "load": load.to_dict(summary.report),
         "rows": dict(summary.rows),
         "gaps": gaps.to_dict(summary.gaps)["gaps"],

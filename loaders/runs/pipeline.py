@@ -1,4 +1,4 @@
-"""What cron calls: (fetch, backfill,) check, load, build, validate, publish, under one job.
+"""What cron calls: (fetch, backfill,) check, load, build, validate, publish, report, under one job.
 
 A server that does not answer holds up nothing: what is there is landed and published, and the exit status tells.
 
@@ -38,7 +38,7 @@ from loaders.warehouse.schema import literal
 
 Outcome = Literal["ok", "warning", "failed", "skipped"]
 
-STEPS = ("check", "load", "build", "validate", "publish")
+STEPS = ("check", "load", "build", "validate", "publish", "report")
 
 #: Steps before these, on request.
 SOURCE_STEPS = ("fetch", "backfill")
@@ -362,6 +362,14 @@ class _Work:
             details=_few(withheld),
             result=publish.to_dict(published),
         )
+
+    def _report(self) -> StepResult:
+        # The drawing's library takes half a second to import, which a run that publishes nothing need not spend.
+        from loaders.delivery.page import report
+
+        written = report.write(self.settings, self.target, self.settings.report_path())
+        line, *details = report.text(written).splitlines()
+        return self._step("report", "ok", line, details=tuple(details), result=report.to_dict(written))
 
 
 def regressions(path: Path, target: Path) -> list[str]:

@@ -82,6 +82,7 @@ def test_a_run_publishes_what_passed_and_names_the_refused_file(tmp_path: Path) 
         "build": "ok",
         "validate": "ok",
         "publish": "ok",
+        "report": "ok",
     }
     job = answer["job_id"]
     assert any(str(bad) in detail for detail in answer["steps"][1]["details"])
@@ -111,6 +112,7 @@ def test_a_failed_build_stops_the_run_and_the_last_file_stays(
         "build": "failed",
         "validate": "skipped",
         "publish": "skipped",
+        "report": "skipped",
     }
     assert done.exit_status == 1
     assert len(said) == len(pipeline.STEPS)
@@ -129,6 +131,7 @@ def test_a_failed_expectation_stops_the_run(passed: Warehouse, quick_build: Call
         "build": "ok",
         "validate": "failed",
         "publish": "skipped",
+        "report": "skipped",
     }
     assert "marts.liquidation_map prices_are_the_last_ones" in said[3]
     assert not (passed.folder / "marts.duckdb").exists()
