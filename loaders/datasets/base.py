@@ -133,6 +133,12 @@ class FileLayout:
     time_tolerance_us: int = 0
     closed_end: bool = False
     many_symbols: bool = False
+
+    @property
+    def most_decimals(self) -> int:
+        """Decimals that raw keeps of the column that has the most."""
+        return max((column.scale for column in self.columns if column.kind is Kind.DECIMAL), default=0)
+
     titles: tuple[tuple[str, tuple[str, ...]], ...] = ()
     ignored_titles: tuple[str, ...] = ()
 

@@ -80,7 +80,8 @@ class Prepared:
     """A file that has been hashed, counted and looked at; `text` is the CSV to read, temporary if it was packed.
 
     `rows` counts lines without the header; `row_parse_reason` says why the typed reader must not be trusted with it;
-    `cut` is set if the last line may have been cut off inside its last field.
+    `cut` is set if the last line may have been cut off inside its last field. `short_decimals`: no number has more than
+    eight decimals, whatever raw keeps.
     """
 
     candidate: Candidate
@@ -96,6 +97,7 @@ class Prepared:
     rows: int
     row_parse_reason: str | None
     cut: bool
+    short_decimals: bool
 
     def require_unchanged(self) -> None:
         """Raises `FileRejected` if the file is no longer the one that was hashed, or is gone."""
@@ -112,6 +114,11 @@ class Prepared:
             self.text.unlink(missing_ok=True)
 
 
+# Decimals that 18 digits hold beside prices and volumes of all usual sizes.
+_SHORT = 8
+_PAST_SHORT = re.compile(rb"\.\d{%d}" % (_SHORT + 1))
+
+
 @dataclass(slots=True)
 class _Scan:
     """What one pass over the bytes tells."""
@@ -125,6 +132,7 @@ class _Scan:
     returns: bool = False
     irregular: bool = False
     long_decimal: bool = False
+    short_decimals: bool = True
     _long: re.Pattern[bytes] = field(init=False)
     _lines: re.Pattern[bytes] = field(init=False)
     _open_line: bytes = b"\n"
@@ -148,6 +156,8 @@ class _Scan:
         self.returns = self.returns or b"\r" in chunk
         for part in (seam, chunk):
             self.long_decimal = self.long_decimal or self._long.search(part) is not None
+            if self.short_decimals and self.layout.most_decimals > _SHORT:
+                self.short_decimals = _PAST_SHORT.search(part) is None
         self.tail = chunk[-_TAIL:] if len(chunk) >= _TAIL else (self.tail + chunk)[-_TAIL:]
 
     def end(self) -> None:
@@ -306,6 +316,7 @@ def _describe(
         rows=rows,
         row_parse_reason=row_parse_reason or ("a last line that may be cut" if cut else None),
         cut=cut,
+        short_decimals=scan.short_decimals,
     )
 
 

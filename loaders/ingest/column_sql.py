@@ -23,6 +23,7 @@ class ReadSpec:
     kline_type: str | None
     interval: str | None
     provider: str | None
+    short_decimals: bool
 
     @classmethod
     def of(cls, file: Prepared) -> ReadSpec:
@@ -36,6 +37,7 @@ class ReadSpec:
             identity.kline_type,
             identity.interval,
             identity.provider,
+            file.short_decimals,
         )
 
 
@@ -91,12 +93,15 @@ def required_columns(spec: ReadSpec, table: Table) -> list[str]:
     return [column.name for column in spec.columns if not column.blank and column.name in names]
 
 
-def typed_reader_type(column: Column, narrow: bool) -> str:
+def typed_reader_type(column: Column, narrow: bool, short_decimals: bool) -> str:
+    """The engine's type for a column: decimals of at most eight places are read as 18 digits, if `narrow`."""
     match column.kind:
         case Kind.INTEGER | Kind.EPOCH:
             return "BIGINT"
         case Kind.DECIMAL:
-            return f"DECIMAL(18, {column.scale})" if narrow and column.scale <= 8 else "VARCHAR"
+            if narrow and (column.scale <= 8 or short_decimals):
+                return f"DECIMAL(18, {min(column.scale, 8)})"
+            return "VARCHAR"
         case Kind.BOOLEAN:
             return "BOOLEAN"
         case Kind.TIMESTAMP_TEXT | Kind.TEXT:

@@ -80,14 +80,15 @@ def insert_typed(
                     unnest($symbols) as of_symbol
             ) as brought on source.filename = brought.of_path"""
     chosen = raw_columns(spec, table, origin)
+    types = {column.name: typed_reader_type(column, narrow, spec.short_decimals) for column in spec.columns}
     for column in spec.columns:
-        if column.name in chosen and typed_reader_type(column, narrow) == "VARCHAR" and column.kind is Kind.DECIMAL:
+        if column.name in chosen and types[column.name] == "VARCHAR" and column.kind is Kind.DECIMAL:
             chosen[column.name] = wide_decimal(quote(column.name), column.scale)
         elif column.name in chosen and column.kind is Kind.TIMESTAMP_TEXT:
             chosen[column.name] = timestamp_or_null(quote(column.name))
     used = "".join(chosen.values())
     parameters = {name: value for name, value in parameters.items() if name == "patterns" or join or f"${name}" in used}
-    typed = ", ".join(f"'{column.name}': '{typed_reader_type(column, narrow)}'" for column in spec.columns)
+    typed = ", ".join(f"'{name}': '{kind}'" for name, kind in types.items())
     connection.execute(
         f"""
         insert into {table.quoted} ({", ".join(map(quote, chosen))})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import zipfile
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,20 @@ def test_a_damaged_member_fails_alone_and_a_damaged_zip_is_named(warehouse: Ware
     result = warehouse.load(expect=1)
     assert sorted(one.path.name for one in result.failures) == ["Kraken_OHLCVT_Q4_2023.zip", "SOLUSD_60.csv"]
     assert warehouse.query("select count(*) from raw.kraken_ohlcvt") == [(100,)]
+
+
+@pytest.mark.parametrize("volume", ["0.12345678", "0.123456789", "0.123456789012345", "12345678901.12345678"])
+def test_volumes_keep_their_digits_however_many(warehouse: Warehouse, volume: str) -> None:
+    content = {f"{pair}_60.csv": rows("2024-01-01", 60).replace("2.123456789", volume) for pair in ("ETHUSD", "XBTUSD")}
+    # A neighbour of few decimals, which is read together with those of its kind.
+    short = rows("2024-01-01", 60).replace("2.123456789", "2.5")
+    bundle(warehouse.data / "Kraken_OHLCVT.zip", content | {"SOLUSD_60.csv": short})
+    warehouse.load()
+    assert warehouse.query("select distinct pair, volume from raw.kraken_ohlcvt order by 1") == [
+        ("ETHUSD", Decimal(volume)),
+        ("SOLUSD", Decimal("2.5")),
+        ("XBTUSD", Decimal(volume)),
+    ]
 
 
 def test_only_the_pairs_that_are_asked_for(warehouse: Warehouse) -> None:
