@@ -21,6 +21,10 @@ from bokeh.plotting import figure
 from bokeh.resources import INLINE
 from selenium import webdriver
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tests.support.browser import Browser
+
 SECONDS = 5
 
 # Pans to and fro by real range changes; each paint of the plot is one frame.
@@ -49,25 +53,6 @@ function step() {
 }
 requestAnimationFrame(step);
 """
-
-
-def browser(width: int = 1440, height: int = 900) -> webdriver.Chrome:
-    """Debian's chromium without a screen, a card or a network."""
-    options = webdriver.ChromeOptions()
-    for one in (
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        f"--window-size={width},{height}",
-    ):
-        options.add_argument(one)
-    options.binary_location = "/usr/bin/chromium"
-    return webdriver.Chrome(options=options, service=webdriver.ChromeService("/usr/bin/chromedriver"))
 
 
 def bokeh_page(backend: str, candles: int = 8640, steps: int = 720, rows: int = 2000) -> str:
@@ -105,7 +90,9 @@ def measure(driver: webdriver.Chrome, address: str, mode: str) -> dict[str, Any]
     driver.get(address)
     driver.set_script_timeout(60)
     for _ in range(100):
-        if driver.execute_script("return document.readyState == 'complete' && window.Bokeh && (window.ready ?? true)"):
+        if driver.execute_script(
+            "return document.readyState == 'complete' && window.Bokeh && (window.page?.ready ?? true)"
+        ):
             break
     driver.execute_async_script("setTimeout(arguments[0], 1500)")
     found: dict[str, Any] = driver.execute_async_script(PAN, SECONDS, mode)
@@ -120,14 +107,14 @@ def main() -> None:
             path = Path(folder) / f"bokeh {backend}.html"
             path.write_text(bokeh_page(backend), encoding="utf-8")
             pages.append(path)
-        driver = browser()
+        browser = Browser()
         try:
             for path in pages:
                 for mode in ("pan", "zoom"):
-                    found = measure(driver, path.absolute().as_uri(), mode)
+                    found = measure(browser.driver, path.absolute().as_uri(), mode)
                     print(f"{path.stem:16} {mode:5} {found['paints'] / found['passed']:6.1f} frames a second  {found}")
         finally:
-            driver.quit()
+            browser.close()
 
 
 if __name__ == "__main__":

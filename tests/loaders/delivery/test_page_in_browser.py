@@ -291,7 +291,13 @@ def test_verdict_and_open_interest_are_told(browser: Browser, page: Path, query:
         "return document.getElementById('fact-explained').textContent"
     )
     verdict = browser.run("return document.getElementById('fact-verdict').textContent")
-    assert verdict.startswith("longs: ")
+    judged = query(
+        "select side, ratio::double from liquidation_crossings"
+        " where symbol = 'BTCUSDT' and provider = 'net' and stratum = 'all moves' and ratio is not null order by side"
+    )
+    assert judged
+    for side, ratio in judged:
+        assert f"{side}s: candles that cross levels saw {float(f'{ratio:.3g}'):g} ×" in verdict
     assert len(source(browser, "recorded")["time"]) == 12
 
 
