@@ -56,8 +56,11 @@ def overlapping(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
 def queries(warehouse: Warehouse) -> Iterator[tuple[str, str]]:
     """Every query over the warehouse, by name: models as an incremental build runs them, tests, views, expectations."""
     warehouse.run(str(Path(sys.executable).with_name("dbt")), "compile", "--quiet")
+    nodes = json.loads((warehouse.folder / "target" / "manifest.json").read_text())["nodes"]
     for result in json.loads((warehouse.folder / "target" / "run_results.json").read_text())["results"]:
-        if result["compiled_code"] and result["unique_id"].split(".")[0] in ("model", "test", "analysis"):
+        # A model in Python has no query of its own.
+        in_sql = nodes.get(result["unique_id"], {"language": "sql"})["language"] == "sql"
+        if in_sql and result["compiled_code"] and result["unique_id"].split(".")[0] in ("model", "test", "analysis"):
             yield result["unique_id"], result["compiled_code"]
     for (name,) in warehouse.query(
         "select schema_name || '.' || view_name from duckdb_views() where not internal and database_name = 'warehouse'"
