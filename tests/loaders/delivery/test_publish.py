@@ -13,7 +13,7 @@ from filelock import FileLock
 
 from loaders.delivery import publish
 from loaders.delivery.publish import Publication
-from loaders.errors import NotPublishable, PublishedBusy, WarehouseMissing
+from loaders.errors import NotPublishable, PlaceUnwritable, PublishedBusy, WarehouseMissing
 from tests.support.warehouse import Warehouse
 
 PUBLISHES = 50
@@ -192,7 +192,7 @@ def test_a_publication_that_breaks_off_leaves_the_last_file(passed: Warehouse, m
         raise OSError("no space left")
 
     monkeypatch.setattr(publish, "_sync", full)
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(PlaceUnwritable, match="no space left"):
         published(passed)
     assert target.read_bytes() == before
     assert beside(target) == {"marts.duckdb", "marts.duckdb.lock"}
