@@ -24,8 +24,9 @@ days as (
         case when days_missing.lacks_rows then days_missing.missing else 0 end as missing,
         coalesce(days_present.source, 'none') as source
     from days_present
+    -- With `using`, a key is that of whichever side has the row.
     full outer join days_missing
-        using ({{ series_columns() }}, day)
+        using ({{ series_columns() }}, day)  -- noqa: ST07
 
 ),
 
