@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,6 +118,8 @@ def run(settings: Settings, reporter: Reporter) -> Summary:
 def text(summary: Summary) -> str:
     """The summary for people."""
     totals = summary.report.totals
+    # As it stands, whether or not the environment is activated.
+    command = os.path.relpath(Path(sys.executable).with_name("loaders"))
     lines = [
         f"{totals.files_loaded} files loaded ({totals.rows_loaded:,} rows), {totals.files_skipped} skipped",
         "",
@@ -128,7 +131,7 @@ def text(summary: Summary) -> str:
     for gap in summary.gaps:
         series = f"{gap.exchange} {gap.dataset} {gap.market} {gap.symbol} {gap.interval}"
         start, end = (f"{time:%Y-%m-%d %H:%M}" for time in (gap.gap_start, gap.gap_end))
-        lines.append(f"  {series:28} {gap.missing:>4} missing from {start} to {end}")
+        lines.append(f"  {series:32} {gap.missing:>4} missing from {start} to {end}")
     lines += [
         "" if summary.gaps else "  none",
         "Nearest large levels (USD of position notional that would be liquidated)",
@@ -143,9 +146,9 @@ def text(summary: Summary) -> str:
     lines += [
         "",
         "What to try next",
-        f"  loaders --warehouse {summary.warehouse} status",
-        "  loaders load --data-dir DIR --dry-run        what your own files would bring",
-        "  loaders run --data-dir DIR                   all of it; then query marts.duckdb with any DuckDB client",
+        f"  {command} --warehouse {summary.warehouse} status",
+        f"  {command} load --data-dir DIR --dry-run    what your own files would bring",
+        f"  {command} run --data-dir DIR               all of it; then query marts.duckdb with any DuckDB client",
         "",
         f"The page: {summary.page.as_uri()}",
     ]
