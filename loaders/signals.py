@@ -50,6 +50,9 @@ def raise_on_signal() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        if _end not in before.values():
+            # The outermost one: what was received has been raised, and is nothing to who asks later.
+            _received.clear()
 
 
 def check() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from loaders.signals import Interrupted, raise_on_signal
+from loaders.signals import Interrupted, check, raise_on_signal
 
 SIGNALLED = """
 import signal
@@ -33,3 +33,9 @@ def test_a_signal_during_an_import_lets_it_end(tmp_path: Path, monkeypatch: pyte
         import_and_wait("signalled_module")
     assert ended.value.number == signal.SIGTERM
     assert sys.modules["signalled_module"].whole
+
+
+def test_a_signal_that_was_raised_is_over_once_the_command_has_ended() -> None:
+    with pytest.raises(Interrupted), raise_on_signal():
+        signal.raise_signal(signal.SIGTERM)
+    check()

@@ -59,7 +59,7 @@ def queries(warehouse: Warehouse) -> Iterator[tuple[str, str]]:
     nodes = json.loads((warehouse.folder / "target" / "manifest.json").read_text())["nodes"]
     for result in json.loads((warehouse.folder / "target" / "run_results.json").read_text())["results"]:
         # A model in Python has no query of its own.
-        in_sql = nodes.get(result["unique_id"], {"language": "sql"})["language"] == "sql"
+        in_sql = nodes.get(result["unique_id"], {}).get("language", "sql") == "sql"
         if in_sql and result["compiled_code"] and result["unique_id"].split(".")[0] in ("model", "test", "analysis"):
             yield result["unique_id"], result["compiled_code"]
     for (name,) in warehouse.query(
