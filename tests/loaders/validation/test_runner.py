@@ -255,8 +255,19 @@ BAD_TABLES: list[tuple[str, str, set[str], str]] = [
     (
         "marts.liquidation_levels",
         "update marts.liquidation_levels set side = case side when 'long' then 'short' else 'long' end",
-        {"levels_are_opened_by_a_candle", "prices_follow_their_bracket", "no_opening_lacks_its_levels"},
+        {
+            "levels_are_opened_by_a_candle",
+            "prices_follow_their_bracket",
+            "no_opening_lacks_its_levels",
+            "levels_hold_what_was_opened",
+        },
         "levels on the wrong side",
+    ),
+    (
+        "marts.quality_checks",
+        "update marts.quality_checks set status = 'fail' where symbol = 'AAAUSDT'",
+        {"every_failure_withholds"},
+        "a check that fails withholds nothing",
     ),
     (
         "marts.liquidation_map",
