@@ -16,10 +16,8 @@ from typing import Any
 
 import duckdb
 import pytest
-from click.testing import CliRunner
 
 from loaders import warehouse
-from loaders.cli import group
 from loaders.delivery import publish
 from loaders.errors import FolderNotOurs, PathRefused, PlaceUnwritable
 from loaders.files import discovery
@@ -34,6 +32,7 @@ from loaders.validation import data_docs, runner
 from loaders.warehouse import ledger, readiness
 from tests.support import archive
 from tests.support.archive import text, write
+from tests.support.commands import run
 from tests.support.warehouse import Warehouse
 
 DAY = "2024-03-05"
@@ -58,29 +57,6 @@ def house(tmp_path: Path) -> House:
 
 def candles(price: int = 100, day: str = DAY) -> str:
     return text(archive.kline_rows(day, price=price))
-
-
-def run(house: House, *arguments: str) -> tuple[int, str, str]:
-    """Exit status, stdout and stderr of a command, in this process."""
-    runner = CliRunner()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "exit", _Exit.leave)
-        with runner.isolation() as (out, err, _):
-            try:
-                group.main(["--warehouse", str(house.path), *arguments])
-                status = 0
-            except _Exit as ended:
-                status = ended.status
-            return status, out.getvalue().decode(), err.getvalue().decode()
-
-
-class _Exit(Exception):
-    def __init__(self, status: int) -> None:
-        self.status = status
-
-    @staticmethod
-    def leave(status: Any = 0) -> None:
-        raise _Exit(int(status or 0))
 
 
 def prices(house: House) -> list[tuple[Any, ...]]:

@@ -7,43 +7,19 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pytest
-from click.testing import CliRunner
 
 from loaders import warehouse
 from loaders.cli import group
 from loaders.warehouse import schema
 from tests.support import archive
 from tests.support.archive import text, write
+from tests.support.commands import run
 from tests.support.warehouse import PROJECT, TABLES, Warehouse
 
 DAY = "2024-03-05"
-
-
-def run(house: Warehouse, *arguments: str) -> tuple[int, str, str]:
-    """Exit status, stdout and stderr of a command, in this process."""
-    runner = CliRunner()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "exit", _Exit.leave)
-        with runner.isolation() as (out, err, _):
-            try:
-                group.main(["--warehouse", str(house.path), *arguments])
-                status = 0
-            except _Exit as ended:
-                status = ended.status
-            return status, out.getvalue().decode(), err.getvalue().decode()
-
-
-class _Exit(Exception):
-    def __init__(self, status: int) -> None:
-        self.status = status
-
-    @staticmethod
-    def leave(status: Any = 0) -> None:
-        raise _Exit(int(status or 0))
 
 
 @pytest.fixture
