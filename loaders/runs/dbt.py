@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from loaders import warehouse
 from loaders.progress import Reporter
+from loaders.warehouse import readiness
+from loaders.warehouse.readiness import State
 
 # Ends with the process that began it, however that ended: dbt must not write on when nobody holds the lock for it.
 _PROGRAM = """
@@ -28,6 +33,9 @@ sys.exit(cli())
 # Unit tests run the models on given rows, so the data of a night tells them nothing new; `make test` runs them.
 _BUILD = ("build", "--exclude-resource-type", "unit_test")
 _BAD = ("error", "fail", "runtime error")
+
+#: What of the project decides what is built, below its folder.
+_PROJECT_FILES = ("dbt_project.yml", "profiles.yml", "packages.yml", "macros", "models", "seeds", "tests/dbt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +55,54 @@ def build(project: Path, path: Path, *, wait_seconds: float = 0, reporter: Repor
     `WarehouseBusy`.
     """
     with warehouse.write_lock(path, wait_seconds=wait_seconds):
-        return _build(project, path, reporter)
+        # Nobody lands anything under this lock, so the build sees the files that are told here.
+        told = {"LOADERS_PROJECT_HASH": project_hash(project), "LOADERS_FILES_HASH": _files_hash(path)}
+        return _build(project, path, reporter, told)
 
 
-def _build(project: Path, path: Path, reporter: Reporter | None) -> Built:
+def build_that_stands(project: Path, path: Path, *, wait_seconds: float = 0) -> State | None:
+    """The state that the last build left, if another one would find nothing to do; None if it would, or might.
+
+    It built and tested everything, of the files that the ledger has now, by the same project and versions. Raises
+    `WarehouseBusy`.
+    """
+    if not path.exists():
+        return None
+    with warehouse.reader(path, wait_seconds=wait_seconds) as connection:
+
+        def read(sql: str) -> list[tuple[Any, ...]]:
+            return connection.execute(sql).fetchall()
+
+        state = readiness.state_of(read)
+        stands = state.build_trouble is None and state.files_hash == readiness.files_hash(read)
+    return state if stands and state.project_hash == project_hash(project) else None
+
+
+def project_hash(project: Path) -> str:
+    """Hash of all that decides what a build makes of landed rows: the project's files, and versions of what runs them.
+
+    Vars stand in `dbt_project.yml`; those of a command line are not for `build`.
+    """
+    found = hashlib.sha256()
+    for name in ("dbt-core", "dbt-duckdb", "duckdb"):
+        found.update(f"{name} {version(name)}\n".encode())
+    for place in _PROJECT_FILES:
+        files = [project / place] if (project / place).is_file() else sorted((project / place).rglob("*"))
+        for file in files:
+            if file.is_file():
+                found.update(f"{file.relative_to(project).as_posix()} {file.stat().st_size}\n".encode())
+                found.update(file.read_bytes())
+    return found.hexdigest()[:32]
+
+
+def _files_hash(path: Path) -> str:
+    if not path.exists():
+        return ""
+    with warehouse.reader(path) as connection:
+        return readiness.files_hash(lambda sql: connection.execute(sql).fetchall())
+
+
+def _build(project: Path, path: Path, reporter: Reporter | None, told: dict[str, str]) -> Built:
     results = Path(os.environ.get("DBT_TARGET_PATH") or "target")
     results = (results if results.is_absolute() else project / results) / "run_results.json"
     # What another run left there must not be taken for this one's.
@@ -59,7 +111,7 @@ def _build(project: Path, path: Path, reporter: Reporter | None) -> Built:
     with subprocess.Popen(
         [sys.executable, "-c", _PROGRAM, "--no-use-colors", "--log-format", "json", *_BUILD, *folders],
         cwd=project,
-        env={**os.environ, "LOADERS_WAREHOUSE": str(path)},
+        env={**os.environ, **told, "LOADERS_WAREHOUSE": str(path)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

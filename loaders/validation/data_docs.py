@@ -91,8 +91,11 @@ def write(context: EphemeralDataContext, folder: Path) -> None:
         page.write_text(text.replace("</head>", f"<style>{_STYLE}</style></head>", 1), encoding="utf-8")
 
 
-def write_index(folder: Path, job_id: str, results: Sequence[Result]) -> None:
-    """Puts a plain first page in the place of Great Expectations' own, which is made by scripts."""
+def write_index(folder: Path, job_id: str, scope: str, results: Sequence[Result]) -> None:
+    """Puts a plain first page in the place of Great Expectations' own, which is made by scripts.
+
+    `scope` says in a few words of what was asked.
+    """
     rows = []
     for table in dict.fromkeys(result.table for result in results):
         of_table = [result for result in results if result.table == table]
@@ -106,7 +109,11 @@ def write_index(folder: Path, job_id: str, results: Sequence[Result]) -> None:
             if one.status != "pass"
         )
         passed = sum(one.status == "pass" for one in of_table)
-        rows.append(f"<tr><td>{name}</td><td>{passed} of {len(of_table)} passed{bad}</td></tr>")
+        before = sum(one.asked_of == "nothing" for one in of_table)
+        earlier = f", {before} of them before, and nothing changed since" if before else ""
+        changed = sum(one.asked_of == "changes" for one in of_table)
+        earlier += f", {changed} asked of what changed" if changed else ""
+        rows.append(f"<tr><td>{name}</td><td>{passed} of {len(of_table)} passed{earlier}{bad}</td></tr>")
     (folder / "index.html").write_text(
         f"""<!doctype html>
 <html lang="en">
@@ -114,7 +121,8 @@ def write_index(folder: Path, job_id: str, results: Sequence[Result]) -> None:
 <title>Expectations</title>
 <style>{_STYLE}</style>
 <h1>Expectations</h1>
-<p>Validation {escape(job_id)}. Each table's page says what was asked and how many unexpected rows were found.</p>
+<p>Validation {escape(job_id)}: {escape(scope)}. Each table's page says what was asked and how many unexpected rows were
+found.</p>
 <table>
 {"".join(rows)}
 </table>
