@@ -41,7 +41,7 @@ from loaders.warehouse import (
     scratch_of,
 )
 from loaders.warehouse.changes import Moment
-from loaders.warehouse.keyed import Keyed, keyed_model, keyed_tables
+from loaders.warehouse.keyed import Keyed, keyed_model, keyed_tables, set_changed_since
 from loaders.warehouse.readiness import State
 from loaders.warehouse.schema import literal, quote
 
@@ -241,10 +241,12 @@ def _publish(settings: Settings, path: Path, name: str, target: Path, job_id: st
                 part.unlink(missing_ok=True)
                 connection.execute(f"attach {literal(part)} as {quote(_PART)} (storage_version '{STORAGE_VERSION}')")
             copier = _Copier(connection, settings.project(), withheld, since)
-            marts = copier.marts()
-            rows = marts | copier.companions()
+            # One transaction: each comment in one of its own would wait for the disk.
+            with warehouse.transaction(connection):
+                marts = copier.marts()
+                rows = marts | copier.companions()
+                _write_manifest(connection, published_at, job_id, state, changes.present(read), rows)
             _write_history(connection, target, published_at, carried_over=since is not None)
-            _write_manifest(connection, published_at, job_id, state, changes.present(read), rows)
             # Views that name no database can only be made from within.
             connection.execute(f"use {quote(_PART)}.main")
             if target.name.lstrip(".").partition(".")[0].lower() != "marts":
@@ -428,12 +430,9 @@ class _Copier:
         """Brings the table's copy up to date; None if that is not possible, or not worth it."""
         connection = self.connection
         # A view stands on what was landed itself; an incremental model's runs are in the log.
-        is_view = self._one(
-            "select count(*) from duckdb_views() where database_name = current_database()"
-            f" and schema_name = {literal(keyed.schema)} and view_name = {literal(keyed.name)}"
-        )
-        series = changes.landed_series(since) if is_view else changes.rebuilt_series(keyed.name, since)
+        series = changes.landed_series(since) if keyed.is_view else changes.rebuilt_series(keyed.name, since)
         connection.execute(f"create or replace temp table changed_series as {series}")
+        connection.execute(set_changed_since("temp.changed_series"))
         rows = keyed.changed_rows("temp.changed_series", f"({source})")
         try:
             stays = (

@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from loaders.validation.suites import AskedOf, Expectation, Suite
+from loaders.validation.suites import CHANGED_SERIES, AskedOf, Expectation, Suite
 from loaders.warehouse import changes, readiness
 from loaders.warehouse.changes import Moment
+from loaders.warehouse.keyed import set_changed_since
 from loaders.warehouse.readiness import RunQuery, State
 
 # Older results do not say what was asked: nothing stands on them.
@@ -65,12 +66,13 @@ class Plan:
         return all(one.asked_of == "everything" for _, of_suite in self.questions for one in of_suite)
 
     def temporary_tables(self) -> list[str]:
-        """Statements that make the tables which questions about changes read, in the connection that asks them."""
+        """Statements that make what questions about changes read, for the connection that asks them."""
         if self.since is None:
             return []
         return [
             f"create temp table changed_files as {changes.changed_files(self.since)}",
             f"create temp table changed_series as {changes.changed_series(self.since)}",
+            set_changed_since(CHANGED_SERIES),
         ]
 
 

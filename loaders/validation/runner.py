@@ -12,6 +12,7 @@ An expectation that could not be asked is an error, never a pass.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import json
 import logging
@@ -20,6 +21,7 @@ import secrets
 import shutil
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -80,6 +82,20 @@ class Validation:
     def failures(self) -> list[Result]:
         """What did not pass."""
         return [result for result in self.results if result.status != "pass"]
+
+
+def prepare() -> None:
+    """Begins to import Great Expectations in the background, for a process that is about to wait and then to validate.
+
+    It takes seconds. Whatever goes wrong goes wrong again, and is told, when it is imported to be used.
+    """
+    threading.Thread(target=_import_in_advance, daemon=True).start()
+
+
+def _import_in_advance() -> None:
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    with contextlib.suppress(Exception):
+        importlib.import_module("great_expectations")
 
 
 def validate(

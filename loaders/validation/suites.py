@@ -140,7 +140,7 @@ def _expectations(table: Keyed) -> Iterator[Expectation]:
             folders.append("raw_table_of_ids")
             values["sequence"] = quote(sequence)
             values["other_keys"] = ", ".join(quote(column) for column in table.key if column != sequence)
-    else:
+    elif not table.is_view:
         folders.append("every_mart")
     if table.full_name in _BACKTESTS:
         folders.append("both_backtests")
@@ -194,6 +194,8 @@ def _changes(table: Keyed) -> dict[str, str]:
     return changed | {
         "rows": rows,
         "rows_of_keys": rows_of_keys if table.rebuilt_also else rows,
+        # A row without a symbol or a time is of no symbol that changed; those of a view are those of raw tables.
+        **({"rows_with_keys": rows} if table.is_view else {}),
         **({"opened_positions": opened_positions} if table.full_name == _LEVELS else {}),
     }
 

@@ -27,6 +27,7 @@ class Keyed:
     time: str | None = None
     rebuilt_also: str | None = None
     has_exchange: bool = False
+    is_view: bool = False
 
     @property
     def full_name(self) -> str:
@@ -37,14 +38,25 @@ class Keyed:
         """SQL of the rows of `changed` symbols from their `rebuild_from` on, of the table or another `relation`.
 
         `changed` is a relation with columns exchange, symbol and rebuild_from; one row for each symbol of an exchange.
+        The variable `changed_since` of the connection must be the least `rebuild_from` (`set_changed_since`): a join
+        alone would not let the engine skip the blocks of years in which nothing changed.
         """
         exchange = "asked.exchange" if self.has_exchange else "'binance'"
         also = f" or ({self.rebuilt_also})" if self.rebuilt_also else ""
+        floor = "" if self.rebuilt_also else f" where asked.{self.time} >= getvariable('changed_since')"
         return (
             f"(select asked.{columns} from {relation or self.full_name} as asked semi join {changed} as changed"
             f" on {exchange} = changed.exchange and asked.symbol = changed.symbol"
-            f" and (asked.{self.time} >= changed.rebuild_from{also}))"
+            f" and (asked.{self.time} >= changed.rebuild_from{also}){floor})"
         )
+
+
+def set_changed_since(changed: str) -> str:
+    """The statement that `Keyed.changed_rows` needs to have been executed, for the same relation."""
+    return (
+        "set variable changed_since ="
+        f" (select coalesce(min(rebuild_from), timestamp 'infinity') from {changed} as changed)"
+    )
 
 
 def keyed_tables(project: Path) -> Iterator[Keyed]:
@@ -88,6 +100,7 @@ def _of_model(path: Path, schema: str, model: Mapping[str, Any]) -> Keyed:
         meta.get("time_column"),
         meta.get("rebuild_also"),
         "exchange" in columns,
+        model.get("config", {}).get("materialized") == "view",
     )
 
 
