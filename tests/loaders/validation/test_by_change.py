@@ -147,7 +147,10 @@ class House:
         elif fault is not None:
             self.run(f"update landed set {fault} where {pick}")
         self.run(f"insert into raw.{table} by name select * from landed")
-        self.log_change((new, file[1]), table, file[2] + shift, file[3] + shift)
+        # The loaders log the symbols of the rows themselves, and what had been there.
+        symbols = {symbol for (symbol,) in self.run("select distinct symbol from landed")} | {file[1]}
+        for symbol in symbols:
+            self.log_change((new, symbol), table, file[2] + shift, file[3] + shift)
 
     def take_out(self, table: str, file: tuple[Any, ...], leave: bool) -> None:
         left = f"and rowid > (select min(rowid) from raw.{table} where file_id = $file)" if leave else ""
