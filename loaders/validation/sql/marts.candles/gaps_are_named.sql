@@ -14,6 +14,18 @@ asked as (
 
 ),
 
+firsts as (
+
+    select
+        market,
+        symbol,
+        interval,
+        min(open_time) as first_time
+    from asked
+    group by market, symbol, interval
+
+),
+
 -- The last candle before those that are asked: a gap may lie between the two.
 candles as (
 
@@ -27,15 +39,7 @@ candles as (
         earlier.interval,
         max(earlier.open_time) as open_time
     from marts.candles as earlier
-    inner join (
-        select
-            market,
-            symbol,
-            interval,
-            min(open_time) as first_time
-        from asked
-        group by market, symbol, interval
-    ) as firsts
+    inner join firsts
         on
             earlier.market = firsts.market
             and earlier.symbol = firsts.symbol

@@ -11,6 +11,16 @@ asked as (
 
 ),
 
+firsts as (
+
+    select
+        symbol,
+        min(snapshot_at) as first_snapshot_at
+    from asked
+    group by symbol
+
+),
+
 -- The last snapshot before those that are asked: a gap may lie between the two.
 snapshots as (
 
@@ -22,13 +32,7 @@ snapshots as (
         earlier.symbol,
         max(earlier.snapshot_at) as snapshot_at
     from marts.open_interest_5m as earlier
-    inner join (
-        select
-            symbol,
-            min(snapshot_at) as first_snapshot_at
-        from asked
-        group by symbol
-    ) as firsts
+    inner join firsts
         on
             earlier.symbol = firsts.symbol
             and earlier.snapshot_at < firsts.first_snapshot_at
