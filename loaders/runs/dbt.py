@@ -55,6 +55,20 @@ def _build(project: Path, path: Path, reporter: Reporter | None) -> Built:
     results = (results if results.is_absolute() else project / results) / "run_results.json"
     # What another run left there must not be taken for this one's.
     results.unlink(missing_ok=True)
+    status, printed = _run(project, path, reporter)
+    nodes = json.loads(results.read_text(encoding="utf-8"))["results"] if results.exists() else []
+    # dbt names exposures among its results, and does nothing with them.
+    nodes = [node for node in nodes if not node["unique_id"].startswith("exposure.")]
+    failures = tuple(
+        (node["unique_id"].split(".", 2)[-1], (node.get("message") or "").strip())
+        for node in nodes
+        if node["status"] in _BAD
+    )
+    return Built(status, printed, len(nodes), failures)
+
+
+def _run(project: Path, path: Path, reporter: Reporter | None) -> tuple[int, str]:
+    """dbt's exit status, and what it said of warnings and errors."""
     folders = ["--project-dir", str(project), "--profiles-dir", str(project)]
     with subprocess.Popen(
         [sys.executable, "-c", _PROGRAM, "--no-use-colors", "--log-format", "json", *_BUILD, *folders],
@@ -75,15 +89,7 @@ def _build(project: Path, path: Path, reporter: Reporter | None) -> Built:
         finally:
             if reporter is not None:
                 reporter.step("")
-    nodes = json.loads(results.read_text(encoding="utf-8"))["results"] if results.exists() else []
-    # dbt names exposures among its results, and does nothing with them.
-    nodes = [node for node in nodes if not node["unique_id"].startswith("exposure.")]
-    failures = tuple(
-        (node["unique_id"].split(".", 2)[-1], (node.get("message") or "").strip())
-        for node in nodes
-        if node["status"] in _BAD
-    )
-    return Built(status, printed, len(nodes), failures)
+    return status, printed
 
 
 def troubles_of(lines: Iterable[str], reporter: Reporter | None) -> Iterator[str]:

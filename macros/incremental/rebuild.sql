@@ -323,8 +323,17 @@
 {% endmacro %}
 
 
-{#- Whether the model's table, if there is one, has the columns that the YAML describes, and of the types it gives. -#}
+{#- Whether the model's table, if there is one, has the columns that the YAML describes, and of the types it gives. Looked up
+    once, before the model changes its table. -#}
 {% macro has_described_columns() %}
+    {%- if 'has_described_columns' not in model -%}
+        {%- do model.update({'has_described_columns': compare_described_columns()}) -%}
+    {%- endif -%}
+    {%- do return(model.has_described_columns) -%}
+{% endmacro %}
+
+
+{% macro compare_described_columns() %}
     {%- set relation = load_cached_relation(this) -%}
     {%- if relation is not none -%}
         {%- set found = {} -%}

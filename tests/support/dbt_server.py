@@ -57,6 +57,8 @@ def _server() -> subprocess.Popen[str]:
 
 
 def _serve() -> None:
+    # A Python model's library, which takes longer to load than most models take to run.
+    import pandas  # noqa: F401
     from dbt.cli.main import dbtRunner
 
     # What dbt prints must not come between the answers.
@@ -70,6 +72,10 @@ def _serve() -> None:
     if not parsed.success:
         sys.exit(f"the project cannot be parsed: {parsed.exception}")
     assert threading.active_count() == 1, "a fork of several threads can hang"
+    # A fork lives for one build: going through the parsed project again and again finds nothing to throw away.
+    gc.collect()
+    gc.freeze()
+    gc.disable()
     for line in sys.stdin:
         request = json.loads(line)
         child = os.fork()
