@@ -11,6 +11,7 @@ Requests and answers are lines of JSON on stdin and stdout; it ends when stdin d
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import os
 import signal
@@ -58,7 +59,7 @@ def _server() -> subprocess.Popen[str]:
 
 def _serve() -> None:
     # A Python model's library, which takes longer to load than most models take to run.
-    import pandas  # noqa: F401
+    importlib.import_module("pandas")
     from dbt.cli.main import dbtRunner
 
     # What dbt prints must not come between the answers.
