@@ -2,8 +2,9 @@
 
 Most of a small build's time is dbt's start: importing it and parsing the project take longer than the models. So one
 process for each process of tests does both, and forks for each build it is asked for. The fork sets its own
-environment, runs the command with the parsed project, closes the warehouse and ends. Where variables are given or the
-project is a copy, the fork parses for itself.
+environment, runs the command with the parsed project, closes the warehouse and ends. Where the project is a copy, the
+fork parses for itself. Variables are read when a model is compiled; one that decides what a model refers to would have
+to be parsed, too.
 
 Requests and answers are lines of JSON on stdin and stdout; it ends when stdin does.
 """
@@ -38,7 +39,7 @@ def run(arguments: list[str], project: Path, environment: dict[str, str]) -> tup
             "project": str(project),
             "environment": environment,
             "printed": printed.name,
-            "parsed": project == PROJECT and "--vars" not in arguments,
+            "parsed": project == PROJECT,
         }
         server = _server()
         assert server.stdin is not None

@@ -91,7 +91,7 @@ class Warehouse:
         Without options, the models that judge the map against recordings are left out: they are built whole each time,
         from tables that stand, and have tests of their own.
         """
-        wanted = options or ("--exclude", "marts.verdict", "intermediate.verdict")
+        wanted = options or ("--exclude", "intermediate.verdict+", "liquidation_fills")
         return self.build("--resource-type", "seed", "--resource-type", "model", *wanted)
 
     @property
