@@ -271,10 +271,7 @@
                 and rebuild_plan.symbol = farthest.symbol;
         {%- endfor %}
 
-        set variable rebuild_floor = (
-            select coalesce(min(rebuild_from), timestamp 'infinity') from state.rebuild_plan
-            where model = '{{ this.name }}'
-        );
+        {{ set_rebuild_floor() }}
     {%- endif -%}
 {% endmacro %}
 
@@ -285,6 +282,17 @@
 
 {% macro duckdb__rebuild_floor() -%}
     coalesce(getvariable('rebuild_floor'), timestamp '1970-01-01')
+{%- endmacro %}
+
+
+{#- Takes it from the plan as it stands now. -#}
+{% macro set_rebuild_floor() %}{{ return(adapter.dispatch('set_rebuild_floor')()) }}{% endmacro %}
+
+{% macro duckdb__set_rebuild_floor() -%}
+    set variable rebuild_floor = (
+        select coalesce(min(rebuild_from), timestamp 'infinity') from state.rebuild_plan
+        where model = '{{ this.name }}'
+    );
 {%- endmacro %}
 
 
