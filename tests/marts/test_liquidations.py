@@ -236,7 +236,7 @@ def test_the_window_of_the_heatmap_moves_on_and_back(warehouse: Warehouse) -> No
         warehouse.data, start + timedelta(days=1), start + timedelta(days=2)
     )
     short = built("1970-01-01 00:00:00")
-    # Candles alone, from noon on: what comes sooner could turn the labels of snapshots before it, and reach back to them.
+    # Candles alone, from noon on: what comes sooner could turn labels of snapshots before it, and reach back to them.
     third = start + timedelta(days=2)
     candles = [candle for time, candle in market.candles.items() if 12 <= (time - third) / timedelta(hours=1) < 24]
     market.write_klines(warehouse.data, third, "klines", candles)
