@@ -31,7 +31,7 @@ from loaders.runs.notify import send_notice, send_ping
 from loaders.runs.sourcing import SourceRequest
 from loaders.settings import Settings
 from loaders.signals import Interrupted
-from loaders.validation import runner
+from loaders.validation import explain, runner
 from loaders.validation.runner import Validation
 from loaders.warehouse import ledger
 from loaders.warehouse.schema import literal
@@ -333,7 +333,7 @@ class _Work:
             "build",
             "failed",
             f"{len(built.failures)} of {built.nodes} models, seeds and tests failed (dbt's status {built.status})",
-            details=_few(details),
+            details=(*_few(details), dbt.REMEDY),
             result=result,
         )
 
@@ -341,12 +341,10 @@ class _Work:
         found: Validation = runner.validate(
             self.settings, self.path, job_id=self.done.job_id, wait_seconds=self.wait_seconds
         )
-        details = tuple(
-            f"{one.status} {one.table} {one.expectation}: {one.unexpected_rows or 'no'} rows" for one in found.failures
-        )
         outcome: Outcome = "ok" if found.passed else "failed"
         line = runner.summary(found)
-        return self._step("validate", outcome, line, details=_few(details), result=runner.to_dict(found))
+        details = (*_few(runner.failures(found)), *explain.remedies(found.failures))
+        return self._step("validate", outcome, line, details=details, result=runner.to_dict(found))
 
     def _publish(self) -> StepResult:
         # Asked before the file is replaced: it remembers how the checks stood when it was written.
