@@ -114,7 +114,7 @@ class NothingToForget(LoadersError):
 
     def __init__(self, unknown: Sequence[str] = ()) -> None:
         which = f" {', '.join(unknown)}" if unknown else ""
-        super().__init__(f"no landed file matches{which}: `loaders status` shows what is there")
+        super().__init__(f"no landed file matches{which}: `loaders status` shows what is there and what failed")
 
 
 class DemoFailed(LoadersError):
