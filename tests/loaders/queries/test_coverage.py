@@ -67,7 +67,8 @@ def a_row(symbol: str, **more: Any) -> dict[str, Any]:
     return {**row, "symbol": symbol, "provider": None, "rows": 288, "gaps": 0, **times, **none, **more}
 
 
-def test_many_series_are_shown_by_dataset_with_the_longest_gap_of_any() -> None:
+def test_many_series_are_shown_by_dataset_and_the_longest_gap_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
     long = {"longest_gap_start": datetime(2024, 1, 2), "longest_gap_end": datetime(2024, 6, 2)}  # noqa: DTZ001
     rows = [a_row(f"S{number}USDT", **(long if number == 7 else {})) for number in range(500)]
     shown = coverage.text({"coverage": rows})
