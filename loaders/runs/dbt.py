@@ -38,8 +38,8 @@ _BAD = ("error", "fail", "runtime error")
 #: What can be done about a test that fails.
 REMEDY = (
     "remedy: look at the rows (the query is for the warehouse). If a file is wrong, move it out of the data folder and "
-    "`loaders forget --file` it, or `loaders forget --symbol` the symbol; else `dbt build --full-refresh`. Then run it "
-    "again"
+    "`loaders forget --file` it; else `dbt build --full-refresh`. If it fails again, move the symbol's files out and "
+    "`loaders forget --symbol` it. Then run again"
 )
 
 

@@ -170,7 +170,7 @@ def run(
         done.steps.append(step)
         say(step.text)
     if done.regressions:
-        say("\n".join(f"turned bad: {line}" for line in done.regressions))
+        say("\n".join(f"worse than in the published file: {line}" for line in done.regressions))
     # Nobody is told less for a warehouse that cannot be read: its step says so.
     with contextlib.suppress(LoadersError, duckdb.Error), warehouse.reader(path) as connection:
         done.data_until = ledger.data_until(connection)
@@ -425,7 +425,7 @@ def message(done: Run) -> dict[str, Any]:
     lines = [f"loaders run {done.job_id or ''}".rstrip() + (": published" if published else ": not published")]
     for step in failures:
         lines += [f"{step.name} {step.outcome}: {step.line}", *step.details]
-    lines += [f"turned bad: {line}" for line in done.regressions]
+    lines += [f"worse than in the published file: {line}" for line in done.regressions]
     if done.data_until is not None:
         age = max(ledger.now() - done.data_until, timedelta(0))
         lines.append(f"data until {minute(done.data_until)}, {length(age)} ago")

@@ -43,8 +43,8 @@ _REMEDIES = {
     "files out (`loaders forget --file PATH`; ops.ingestion_files has the path of a file_id, or --symbol SYMBOL), then "
     "`loaders load` lands them anew",
     "marts": "`dbt build --full-refresh` makes the table anew from what was landed, then `loaders validate`. If it "
-    "fails again, `loaders forget --symbol SYMBOL` takes that symbol out, so that the others are published; its files "
-    "stay, and land again once the model is mended",
+    "fails again, move the symbol's files out of the data folder and `loaders forget --symbol SYMBOL`: the others are "
+    "published then",
 }
 
 #: Key's column → the candle's length in microseconds.
