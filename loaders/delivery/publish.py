@@ -118,6 +118,7 @@ def publish(
             row = connection.execute("select current_database()").fetchone()
             assert row is not None
             name = str(row[0])
+            readiness.require_own_name(path, lambda sql: connection.execute(sql).fetchall())
         return _publish(settings, path, name, target, job_id)
     finally:
         lock.release()

@@ -6,12 +6,18 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import duckdb
 
 from loaders import warehouse
+from loaders.errors import LoadersError
 from loaders.progress import Reporter
+from loaders.queries.about_rows import about_query
+from loaders.rendering import near
 
 # Ends with the process that began it, however that ended: dbt must not write on when nobody holds the lock for it.
 _PROGRAM = """
@@ -29,10 +35,20 @@ sys.exit(cli())
 _BUILD = ("build", "--exclude-resource-type", "unit_test")
 _BAD = ("error", "fail", "runtime error")
 
+#: What can be done about a test that fails.
+REMEDY = (
+    "remedy: look at the rows (the query is for the warehouse). If a file is wrong, move it out of the data folder and "
+    "`loaders forget --file` it; else `dbt build --full-refresh`. If it fails again, move the symbol's files out and "
+    "`loaders forget --symbol` it. Then run again"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """How a build ended: dbt's exit status, what it printed, and each model or test that failed, with its message."""
+    """How a build ended: dbt's exit status, what it printed, and each model or test that failed, with its message.
+
+    The message of a test also says which symbols and days its rows are about, and where its query lies.
+    """
 
     status: int
     printed: str
@@ -60,7 +76,7 @@ def _build(project: Path, path: Path, reporter: Reporter | None) -> Built:
     # dbt names exposures among its results, and does nothing with them.
     nodes = [node for node in nodes if not node["unique_id"].startswith("exposure.")]
     failures = tuple(
-        (node["unique_id"].split(".", 2)[-1], (node.get("message") or "").strip())
+        (node["unique_id"].split(".", 2)[-1], _message(node, path, results.parent))
         for node in nodes
         if node["status"] in _BAD
     )
@@ -90,6 +106,21 @@ def _run(project: Path, path: Path, reporter: Reporter | None) -> tuple[int, str
             if reporter is not None:
                 reporter.step("")
     return status, printed
+
+
+def _message(node: Mapping[str, Any], path: Path, target: Path) -> str:
+    message = (node.get("message") or "").strip()
+    if node["status"] != "fail" or not node.get("compiled_code"):
+        return message
+    try:
+        with warehouse.reader(path) as connection:
+            named = about_query(connection, node["compiled_code"])
+            message = f"{message}, {named}" if named else message
+    except (LoadersError, duckdb.Error):
+        # What the test said stands without it.
+        pass
+    queries = sorted((target / "compiled").rglob(f"{node['unique_id'].split('.')[2]}.sql"))
+    return f"{message} (query: {near(queries[0])})" if queries else message
 
 
 def troubles_of(lines: Iterable[str], reporter: Reporter | None) -> Iterator[str]:
