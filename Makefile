@@ -21,7 +21,7 @@ test: $(INSTALLED)
 	ruff format --check
 	mypy
 	lint-imports
-	$(if $(SQL),$(ASIDE) sqlfluff lint $(SQL))
+	$(if $(SQL),$(ASIDE) sqlfluff lint --processes 0 $(SQL))
 	sqlfluff lint --templater placeholder loaders/validation/sql
 	$(ASIDE) dbt parse --warn-error --no-partial-parse
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \

@@ -25,15 +25,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.marts.conftest import Warehouse  # noqa: E402
-
-from tests.marts import archive  # noqa: E402
+from tests.support import archive  # noqa: E402
+from tests.support.warehouse import Warehouse  # noqa: E402
 
 SYMBOLS = ("AAAUSDT", "BBBUSDT", "CCCUSDT")
 DAYS = ("2024-02-28", "2024-02-29", "2024-03-01")
 ODD = ("[b]", "a*c", "q?", "x=5", "sum_open_interest=5", "sp ace", "ü", "**", "it's", "{a,b}", "z" * 200)
 SELECTIONS = ("stg_binance__klines+", "klines_5m", "+open_interest_5m", "candles_with_side+", "liquidation_levels")
 PARTS = ("models", "macros", "seeds", "tests/dbt", "analyses", "dbt_project.yml", "profiles.yml")
+EVERYTHING = ("--select", "fqn:*")
 # What a command may end with when nobody killed it: all is well, something to look at, wrong usage, busy.
 ALLOWED = (0, 1, 2, 75)
 DBT = str(Path(sys.executable).with_name("dbt"))
@@ -207,7 +207,7 @@ class Abuse:
             options = [option for path in gone[start : start + 50] for option in ("--file", path)]
             self.warehouse.run(*LOADERS, "forget", *options)
         self.load_calmly(self.warehouse)
-        self.warehouse.build_untested()
+        self.warehouse.build_untested(*EVERYTHING)
 
     def load_calmly(self, warehouse: Warehouse) -> None:
         """Lands everything; some files cannot be landed. An edit may have kept size and time, so all are hashed."""
@@ -228,7 +228,7 @@ class Abuse:
         fresh.project = self.warehouse.project
         fresh.environment = {**self.warehouse.environment, "LOADERS_DATA_DIR": str(self.warehouse.data)}
         self.load_calmly(fresh)
-        fresh.build_untested()
+        fresh.build_untested(*EVERYTHING)
         return fresh
 
 

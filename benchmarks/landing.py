@@ -21,6 +21,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -283,7 +284,12 @@ def inside_the_process(data: Path, warehouse: Path) -> tuple[float, float]:
 def run() -> None:
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    parts = {"trades": compare, "small": many_small, "long": grow, "day": lambda at: one_day(at / "long.duckdb")}
+    parts: dict[str, Callable[[Path], object]] = {
+        "trades": compare,
+        "small": many_small,
+        "long": grow,
+        "day": lambda at: one_day(at / "long.duckdb"),
+    }
     wanted = sys.argv[2:] or ["trades", "small", "long"]
     for name in wanted:
         parts[name](folder)

@@ -82,7 +82,7 @@ def bokeh_page(backend: str, candles: int = 8640, steps: int = 720, rows: int = 
     )
     plot.segment(times, low, times, high, color="black")
     plot.vbar(times, 240_000, np.minimum(opened, close), np.maximum(opened, close), color="steelblue")
-    return file_html(plot, INLINE, "frames")
+    return str(file_html(plot, INLINE, "frames"))
 
 
 def measure(driver: webdriver.Chrome, address: str, mode: str) -> dict[str, Any]:

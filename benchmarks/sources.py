@@ -22,7 +22,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
@@ -151,7 +151,7 @@ def against_curl(folder: Path, make: str, most: float) -> None:
                 "--parallel-max",
                 str(CONNECTIONS),
                 "--config",
-                config,
+                str(config),
             ]
             began = time.perf_counter()
             subprocess.run(command, check=True, capture_output=True)
@@ -345,7 +345,7 @@ def completeness(folder: Path) -> None:
     )
 
 
-PARTS = {
+PARTS: dict[str, Callable[[Path], object]] = {
     "small": lambda folder: against_curl(folder, "many_small", 2),
     "large": lambda folder: against_curl(folder, "few_large", 1.2),
     "requests": requests,

@@ -100,7 +100,7 @@ def measured(arguments: list[str], warehouse: Path) -> Cost:
 
 def landed(folder: Path, millions: int) -> Path:
     """A warehouse with that many trades, landed in pieces."""
-    warehouse = fresh(folder / f"trades_{millions}.duckdb")
+    warehouse: Path = fresh(folder / f"trades_{millions}.duckdb")
     data = folder / "files"
     shutil.rmtree(data, ignore_errors=True)
     days = millions * 1_000_000 // ROWS

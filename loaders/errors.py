@@ -50,6 +50,22 @@ class MartsMissing(LoadersError):
         super().__init__(f"{name} is not there: run `dbt build` first")
 
 
+class NotBuilt(LoadersError):
+    """dbt has not built the warehouse yet, and the command is about what it builds."""
+
+    def __init__(self, path: object) -> None:
+        super().__init__(f"{path} was not built yet: run `dbt build` first")
+
+
+class WarehouseRenamed(LoadersError):
+    """The warehouse's views name the file that it was when they were built."""
+
+    def __init__(self, path: object, name: str) -> None:
+        super().__init__(
+            f"{path} was built as {name}.duckdb, and its views still name that: rename it back, or run `dbt build`"
+        )
+
+
 class WarehouseUnreadable(LoadersError):
     """DuckDB cannot open the file."""
 
@@ -98,7 +114,7 @@ class NothingToForget(LoadersError):
 
     def __init__(self, unknown: Sequence[str] = ()) -> None:
         which = f" {', '.join(unknown)}" if unknown else ""
-        super().__init__(f"no landed file matches{which}: `loaders status` shows what is there")
+        super().__init__(f"no landed file matches{which}: `loaders status` shows what is there and what failed")
 
 
 class DemoFailed(LoadersError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -33,6 +35,11 @@ class Selection:
             return True
         return bool(self.assets) and asset_of(symbol) in self.assets
 
+    def not_found(self, known: Collection[str]) -> dict[str, list[str]]:
+        """Symbols that are asked for by name and are not among the known ones, with those that may have been meant."""
+        missing = sorted(symbol for symbol in self.symbols if not {symbol, pair_name(symbol)} & set(known))
+        return {symbol: _similar(symbol, known) for symbol in missing}
+
     def takes_series(self, exchange: str, dataset: str, symbol: str, interval: str) -> bool:
         """Whether a series is asked for."""
         return (
@@ -55,3 +62,21 @@ class Selection:
         if self.start and identity.period_end and identity.period_end <= self.start:
             return False
         return not (self.end and identity.period_start and identity.period_start >= self.end)
+
+
+def _similar(symbol: str, known: Collection[str]) -> list[str]:
+    """At most three: of the same asset (BTC: BTCUSDT), that begin like it, that are spelled nearly so."""
+    wanted = asset_of(symbol) or symbol
+    of_asset = sorted(
+        (one for one in known if asset_of(one) == wanted), key=lambda one: (not one.endswith("USDT"), one)
+    )
+    begin = sorted(one for one in known if one.startswith(symbol))
+    return list(dict.fromkeys([*of_asset, *begin, *difflib.get_close_matches(symbol, sorted(known))]))[:3]
+
+
+def not_found_lines(missing: dict[str, list[str]], where: str) -> list[str]:
+    """A line for each symbol that was not found: what may have been meant."""
+    return [
+        f"{symbol}: no {where} has that symbol" + (f"; did you mean {' or '.join(similar)}?" if similar else "")
+        for symbol, similar in missing.items()
+    ]

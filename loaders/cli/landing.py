@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from datetime import timedelta
 from pathlib import Path
 from typing import cast
 
 import click
 
 from loaders import warehouse
+from loaders.cli import plan_view
 from loaders.cli.context import Context
-from loaders.cli.options import folders_option, market_option, selecting, wait_option
+from loaders.cli.options import folders_option, market_option, max_age_option, selecting, wait_option
 from loaders.datasets import Market
 from loaders.errors import WrongUsage
 from loaders.ingest import forget as forgetting
 from loaders.ingest import load as loading
 from loaders.ingest import preflight
 from loaders.ingest.load import Request
-from loaders.ingest.plan import to_do
 from loaders.ingest.preflight import require_room
 from loaders.progress import reporter
-from loaders.selection import Selection
+from loaders.rendering import counted, near
+from loaders.selection import Selection, not_found_lines
 from loaders.warehouse import ledger
 
 
@@ -63,7 +64,9 @@ def load(
     if not request.folders:
         raise WrongUsage("no data folder: name one with --data-dir, or set LOADERS_DATA_DIR")
     if dry_run:
-        return _show_plan(context, request, wait_seconds)
+        planned = plan_view.make(context.warehouse, request, wait_seconds)
+        context.answer(plan_view.to_dict(planned), plan_view.text(planned))
+        return planned.exit_status
     with (
         warehouse.writer(settings, context.warehouse, readable=request.folders, wait_seconds=wait_seconds) as opened,
         reporter() as progress,
@@ -72,14 +75,16 @@ def load(
     result = loading.to_dict(report)
     totals = report.totals
     text = (
-        f"{totals.files_loaded} files loaded ({totals.rows_loaded:,} rows), {totals.files_skipped} skipped, "
-        f"{totals.files_failed} failed, {totals.rows_rejected} rows rejected (job {report.job_id})"
+        f"{totals.files_loaded:,} files loaded ({totals.rows_loaded:,} rows), {totals.files_skipped:,} skipped, "
+        f"{totals.files_failed:,} failed, {totals.rows_rejected} rows rejected (job {report.job_id})"
     )
     if report.unrecognised:
         text += (
             f"\n{len(report.unrecognised)} unrecognised files (names of no dataset) were left alone, "
-            f"such as {report.unrecognised[0]}"
+            f"such as {near(report.unrecognised[0])}"
         )
+    for line in not_found_lines(report.not_found, "file of the data folders"):
+        text += f"\n{line}"
     if report.signal is not None:
         text += (
             f"\nended by signal {report.signal} between files: run it again, or `loaders load --resume {report.job_id}`"
@@ -88,42 +93,11 @@ def load(
     return report.exit_status
 
 
-def _show_plan(context: Context, request: Request, wait_seconds: float) -> int:
-    exists = context.warehouse.exists()
-    opened = warehouse.reader(context.warehouse, wait_seconds=wait_seconds) if exists else nullcontext(None)
-    with opened as connection:
-        found, steps = loading.survey(connection, request)
-    steps = list(loading.settle(steps, found))
-    work = to_do(steps)
-    result = {
-        "dry_run": True,
-        "steps": [
-            {
-                "path": step.candidate.location,
-                "action": step.action.value,
-                "reason": step.reason,
-                "bytes": step.candidate.size_bytes,
-            }
-            for step in steps
-        ],
-        "refused": [{"path": one.path, "reason": one.reason} for one in found.refused],
-        "unrecognised": found.unrecognised,
-        "files": len(work),
-        "bytes": sum(step.candidate.size_bytes for step in work),
-    }
-    lines = [f"{step.action.value:8} {step.candidate.location}  ({step.reason})" for step in steps]
-    lines += [f"{'refuse':8} {one.path}  ({one.reason})" for one in found.refused]
-    lines += [f"{'ignore':8} {path}  (not named like an archive file)" for path in found.unrecognised]
-    size = sum(step.candidate.size_bytes for step in work)
-    lines.append(f"{len(work)} files to land, {size:,} bytes; {len(steps) - len(work)} to skip; nothing was changed")
-    context.answer(result, "\n".join(lines))
-    return 1 if found.refused else 0
-
-
 @click.command()
 @click.option(
     "--file", "paths", type=click.Path(path_type=Path), multiple=True, help="What this file brought; repeatable."
 )
+@click.option("--failed", "only_failed", is_flag=True, help="Only records of files that failed; nothing that landed.")
 @selecting
 @click.option("--dry-run", is_flag=True, help="Print what would go; change nothing.")
 @wait_option
@@ -131,37 +105,42 @@ def _show_plan(context: Context, request: Request, wait_seconds: float) -> int:
 def forget(
     context: Context,
     paths: tuple[Path, ...],
+    only_failed: bool,
     selection: Selection,
     dry_run: bool,
     wait_seconds: float,
 ) -> int:
     """Takes out what a file, an exchange, a symbol or a range of days brought, ledger included.
 
-    A range of days takes the files that lie in it wholly; those that only partly do are named and stay.
+    A range of days takes the files that lie in it wholly; those that only partly do are named and stay. Records of
+    files that failed go as well: by their path, as `status` shows it, or all of them (--failed).
     """
-    if not paths and selection == Selection():
-        raise WrongUsage("say what to forget: --file, --exchange, --symbol, --dataset, --interval, --start or --end")
-    if dry_run:
-        with warehouse.reader(context.warehouse, wait_seconds=wait_seconds) as connection:
-            gone = forgetting.choose(connection, paths, selection)
-    else:
-        # Checked first, so that a mistyped path does not make a new warehouse.
-        with warehouse.reader(context.warehouse, wait_seconds=wait_seconds) as connection:
-            forgetting.choose(connection, paths, selection)
-        arguments = {"files": [str(path) for path in paths], "selection": str(selection)}
+    if not paths and not only_failed and selection == Selection():
+        raise WrongUsage(
+            "say what to forget: --file, --failed, --exchange, --symbol, --dataset, --interval, --start or --end"
+        )
+    # Checked first, so that a mistyped path does not make a new warehouse.
+    with warehouse.reader(context.warehouse, wait_seconds=wait_seconds) as connection:
+        gone = forgetting.choose(connection, paths, selection, only_failed=only_failed)
+    if not dry_run:
+        arguments = {"files": [str(path) for path in paths], "only_failed": only_failed, "selection": str(selection)}
         with warehouse.writer(context.settings, context.warehouse, wait_seconds=wait_seconds) as opened:
-            gone = forgetting.forget(opened, context.settings, paths, selection, arguments)
+            gone = forgetting.forget(opened, context.settings, paths, selection, arguments, only_failed=only_failed)
     result = {
         "dry_run": dry_run,
         "forgotten": [file.path for file in gone.files],
+        "failed": [file.path for file in gone.failed],
         "rows": gone.rows,
         "left_because_partly_outside": [file.path for file in gone.partly],
         "not_found": list(gone.unknown),
     }
-    verb = "would be forgotten" if dry_run else f"forgotten ({gone.rows:,} rows)"
-    lines = [*(file.path for file in gone.files), f"{len(gone.files)} files {verb}"]
-    lines += [f"left, only partly within the days: {file.path}" for file in gone.partly]
-    lines += [f"not found among the landed files: {name}" for name in gone.unknown]
+    verb = "would be forgotten" if dry_run else f"forgotten ({counted(gone.rows, 'row')})"
+    lines = [*(near(file.path) for file in gone.files), *(near(file.path) for file in gone.failed)]
+    lines.append(f"{counted(len(gone.files), 'file')} {verb}")
+    if gone.failed:
+        lines[-1] += f", {counted(len(gone.failed), 'record')} of files that failed"
+    lines += [f"left, only partly within the days: {near(file.path)}" for file in gone.partly]
+    lines += [f"not found in the ledger: {forgetting.meant(name, gone.similar)}" for name in gone.unknown]
     context.answer(result, "\n".join(lines))
     return 1 if gone.unknown else 0
 
@@ -170,22 +149,18 @@ def forget(
 @folders_option
 @selecting
 @market_option
+@max_age_option
 @click.pass_obj
 def check(
     context: Context,
     folders: tuple[Path, ...],
     selection: Selection,
     market: str,
+    max_age: timedelta | None,
 ) -> int:
-    """Looks before a load: lock, disk, warehouse, files, clock. Changes nothing."""
+    """Looks before a load: lock, disk, warehouse, folders, files, age of the data, clock. Changes nothing."""
     request = Request(tuple(folder.absolute() for folder in folders), selection, cast(Market, market))
-    checks = list(preflight.checks(context.warehouse, request))
+    checks = list(preflight.checks(context.warehouse, request, max_age))
     passed = all(one.passed for one in checks)
-    result = {
-        "passed": passed,
-        "checks": [{"name": one.name, "passed": one.passed, "detail": one.detail} for one in checks],
-    }
-    context.answer(
-        result, "\n".join(f"{'ok' if one.passed else 'FAIL':5} {one.name:10} {one.detail}" for one in checks)
-    )
+    context.answer({"passed": passed, "checks": preflight.to_dict(checks)}, preflight.text(checks))
     return 0 if passed else 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -43,6 +44,21 @@ class Symbol(click.ParamType[str]):
         if not SYMBOL.fullmatch(value):
             self.fail(f"{value!r} is no symbol: capitals and digits, such as BTCUSDT or BTCUSDT_240329", param, ctx)
         return str(value)
+
+
+class Age(click.ParamType[timedelta]):
+    """A length of time, 36h or 3d."""
+
+    name = "age"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Hours or days."""
+        if isinstance(value, timedelta):
+            return value
+        found = re.fullmatch(r"(\d{1,5})\s*([hd])", str(value).strip())
+        if found is None or not int(found[1]):
+            self.fail(f"{value!r} is no length of time: write it as 36h or 3d", param, ctx)
+        return timedelta(hours=int(found[1])) if found[2] == "h" else timedelta(days=int(found[1]))
 
 
 def selecting(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -161,6 +177,12 @@ market_option = click.option(
 )
 wait_option = click.option(
     "--wait", "wait_seconds", type=click.FloatRange(min=0), default=0, help="Seconds to wait for another writer."
+)
+max_age_option = click.option(
+    "--max-age",
+    type=Age(),
+    envvar="LOADERS_MAX_AGE",
+    help="How old the newest row may be by the clock, such as 36h or 3d; unless given, any age is right.",
 )
 published_option = click.option(
     "--to",

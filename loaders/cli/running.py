@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
 import click
 
+from loaders.cli import plan_view
 from loaders.cli.context import Context
-from loaders.cli.options import folders_option, market_option, published_option, selecting, wait_option
+from loaders.cli.options import (
+    folders_option,
+    market_option,
+    max_age_option,
+    published_option,
+    selecting,
+    wait_option,
+)
 from loaders.datasets import Market
 from loaders.delivery.publish import require_replaceable
 from loaders.errors import LoadersError, NotNotified, WrongUsage
+from loaders.ingest import preflight
 from loaders.ingest.load import Request
 from loaders.progress import reporter
 from loaders.runs import demo as demonstration
@@ -71,6 +81,8 @@ def _tell(target: str | None, message: str, exit_status: int) -> None:
     envvar="LOADERS_PING",
     help="Asked by GET after a run with status 0, for a monitor that raises the alarm when it was not asked.",
 )
+@max_age_option
+@click.option("--dry-run", is_flag=True, help="Print the checks and what would be loaded; change nothing.")
 @click.option("--fetch", "fetches", is_flag=True, help="First download what the archive has that is not here.")
 @click.option("--backfill", "backfills", is_flag=True, help="Then ask REST for gaps and for what came since.")
 @click.option(
@@ -89,6 +101,8 @@ def run(
     target: Path | None,
     notify: str | None,
     ping: str | None,
+    max_age: timedelta | None,
+    dry_run: bool,
     fetches: bool,
     backfills: bool,
     full: bool,
@@ -110,6 +124,8 @@ def run(
     )
     if not request.folders:
         raise WrongUsage("no data folder: name one with --data-dir, or set LOADERS_DATA_DIR")
+    if dry_run:
+        return _show_plan(context, request, max_age, wait_seconds)
     # Not after hours of loading.
     require_replaceable(context.warehouse, context.published(target))
     done = pipeline.run(
@@ -123,12 +139,22 @@ def run(
         notify=notify,
         ping=ping,
         wait_seconds=wait_seconds,
+        max_age=max_age,
         sources=[name for name, wanted in (("fetch", fetches), ("backfill", backfills)) if wanted],
         full=full,
     )
     if context.as_json:
         context.answer(pipeline.to_dict(done), "")
     return done.exit_status
+
+
+def _show_plan(context: Context, request: Request, max_age: timedelta | None, wait_seconds: float) -> int:
+    """What `check` says and `load` would do; the other steps follow from these."""
+    checks = list(preflight.checks(context.warehouse, request, max_age))
+    planned = plan_view.make(context.warehouse, request, wait_seconds)
+    result = {"checks": preflight.to_dict(checks), **plan_view.to_dict(planned)}
+    context.answer(result, f"{preflight.text(checks)}\n\n{plan_view.text(planned)}")
+    return max(planned.exit_status, 0 if all(one.passed for one in checks) else 1)
 
 
 @click.command()

@@ -134,6 +134,7 @@ def publish(
             row = connection.execute("select current_database()").fetchone()
             assert row is not None
             name = str(row[0])
+            readiness.require_own_name(path, lambda sql: connection.execute(sql).fetchall())
         return _publish(settings, path, name, target, job_id, full=full)
     finally:
         lock.release()
@@ -447,7 +448,33 @@ class _Copier:
         gone = keyed.changed_rows("temp.changed_series", target, columns="rowid")
         connection.execute(f"delete from {target} where rowid in {gone}")
         connection.execute(f"insert into {target} select * from {rows}")
+        if self._one(f"select count(*) from {target}") != count:
+            self._drop_before_first(keyed, source, target)
         return count if self._one(f"select count(*) from {target}") == count else None
+
+    def _drop_before_first(self, keyed: Keyed, source: str, target: str) -> None:
+        """Takes out rows that lie before all that the warehouse has of a symbol: those that have left a window."""
+        exchange = "exchange" if keyed.has_exchange else "'binance'"
+        self.connection.execute(
+            f"""
+            delete from {target} where rowid in (
+                select held.rowid
+                from {target} as held
+                left join (
+                    select
+                        {exchange} as of_exchange,
+                        symbol,
+                        min({keyed.time}) as first_time
+                    from ({source})
+                    group by of_exchange, symbol
+                ) as firsts
+                    on
+                        {"held.exchange" if keyed.has_exchange else "'binance'"} = firsts.of_exchange
+                        and held.symbol = firsts.symbol
+                where firsts.symbol is null or held.{keyed.time} < firsts.first_time
+            )
+            """
+        )
 
     def _one(self, sql: str) -> int:
         row = self.connection.execute(sql).fetchone()

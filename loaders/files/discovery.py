@@ -47,20 +47,37 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A name that cannot be landed, with the reason and what to do."""
+    """A name that cannot be landed, with the reason and what to do.
+
+    `named` says whether it is called like a file of a dataset, or may be: then the ledger keeps it. Everything else
+    that lies in somebody's folders is only told.
+    """
 
     path: Path
     reason: str
+    named: bool = True
 
 
 @dataclass(slots=True)
 class Found:
-    """Result of a walk. `shadowed` are files behind another one of the same identity: (file, the one that counts)."""
+    """Result of a walk. `shadowed` are files behind another one of the same identity: (file, the one that counts).
+
+    `symbols` are those of all names that were recognised, whether they were asked for or not; `by_folder` counts these
+    names for each data folder.
+    """
 
     candidates: list[Candidate] = field(default_factory=list)
     shadowed: list[tuple[Candidate, Candidate]] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     unrecognised: list[Path] = field(default_factory=list)
+    symbols: set[str] = field(default_factory=set)
+    by_folder: dict[Path, int] = field(default_factory=dict)
+
+    def count(self, identity: Identity, folder: Path) -> None:
+        """Takes note of a recognised name."""
+        self.by_folder[folder] += 1
+        if identity.symbol is not None:
+            self.symbols.add(identity.symbol)
 
 
 def discover(folders: Sequence[Path], market: Market = "um", selection: Selection | None = None) -> Found:
@@ -74,8 +91,9 @@ def discover(folders: Sequence[Path], market: Market = "um", selection: Selectio
     best: dict[Identity, tuple[tuple[int, int, str], Candidate]] = {}
     walked: set[tuple[int, int]] = set()
     for number, root in enumerate(roots):
+        found.by_folder[root] = 0
         for entry in _walk(root, roots, walked, found):
-            for candidate in _look(entry, market, selection, found):
+            for candidate in _look(entry, market, root, selection, found):
                 place = (candidate.rank, number, str(candidate.location))
                 other = best.get(candidate.identity)
                 if other is None:
@@ -115,7 +133,8 @@ def _walk(
             try:
                 inner = _folder_of(entry, roots, found)
             except OSError as error:
-                found.refused.append(Refused(Path(entry.path), _unreadable(error)))
+                named = _is_named(Path(entry.path))
+                found.refused.append(Refused(Path(entry.path), _unreadable(error), named))
                 continue
             if inner is None:
                 continue
@@ -131,7 +150,7 @@ def _walk(
             with os.scandir(entry) as listed:
                 entries = sorted(listed, key=lambda one: one.name, reverse=True)
         except OSError as error:
-            found.refused.append(Refused(entry, _unreadable(error, "the folder")))
+            found.refused.append(Refused(entry, _unreadable(error, "the folder"), named=False))
             continue
         waiting += [one for one in entries if not one.name.startswith(".")]
 
@@ -144,14 +163,31 @@ def _folder_of(entry: os.DirEntry[str], roots: Sequence[Path], found: Found) -> 
             found.refused.append(_not_text(path))
         return None
     if entry.is_symlink() and not _inside(path, roots):
-        found.refused.append(Refused(path, "the link leads out of the data folders: name its target with --data-dir"))
+        # Like any file: what is called like none of a dataset is of no interest. A folder may hold some.
+        if _is_named(path) or os.path.isdir(path):  # noqa: PTH112 (of a loop of links, False)
+            reason = "the link leads out of the data folders: name its target with --data-dir"
+            found.refused.append(Refused(path, reason, _is_named(path)))
+        elif extension_of(entry.name):
+            found.unrecognised.append(path)
         return None
     if not entry.is_dir():
         return entry
-    if extension_of(entry.name):
+    if _is_named(path):
         found.refused.append(Refused(path, "is a folder, not a file: rename it, or take it away"))
         return None
     return path
+
+
+def _is_named(path: Path) -> bool:
+    """Whether a path is called like a file of a dataset, or was meant to be."""
+    extension = extension_of(path.name)
+    if extension is None:
+        return False
+    try:
+        name = path.name[: -len(extension)] + extension
+        return is_bundle(path.name) or identify(name, path.parent.parts) is not None
+    except NameRefused:
+        return True
 
 
 def _not_text(path: Path) -> Refused:
@@ -172,7 +208,9 @@ def _inside(path: Path, roots: Sequence[Path]) -> bool:
     return any(target.is_relative_to(root) for root in roots)
 
 
-def _look(entry: os.DirEntry[str], market: Market, selection: Selection, found: Found) -> Iterator[Candidate]:
+def _look(
+    entry: os.DirEntry[str], market: Market, root: Path, selection: Selection, found: Found
+) -> Iterator[Candidate]:
     path = Path(entry.path)
     extension = extension_of(entry.name)
     if extension is None:
@@ -181,7 +219,7 @@ def _look(entry: os.DirEntry[str], market: Market, selection: Selection, found: 
             found.unrecognised.append(path)
         return
     if is_bundle(entry.name):
-        yield from _members(path, market, selection, found)
+        yield from _members(path, market, root, selection, found)
         return
     try:
         recognised = identify(entry.name[: -len(extension)] + extension, path.parent.parts, market)
@@ -192,6 +230,7 @@ def _look(entry: os.DirEntry[str], market: Market, selection: Selection, found: 
         found.unrecognised.append(path)
         return
     layout, identity = recognised
+    found.count(identity, root)
     if not selection.takes(identity):
         return
     try:
@@ -206,7 +245,7 @@ def _look(entry: os.DirEntry[str], market: Market, selection: Selection, found: 
     yield Candidate(path, LAYOUTS[layout], identity, status.st_size, status.st_mtime_ns, rank)
 
 
-def _members(path: Path, market: Market, selection: Selection, found: Found) -> Iterator[Candidate]:
+def _members(path: Path, market: Market, root: Path, selection: Selection, found: Found) -> Iterator[Candidate]:
     """The files within a zip of many, by its directory. Only their names are looked at."""
     try:
         status = path.stat()
@@ -229,6 +268,8 @@ def _members(path: Path, market: Market, selection: Selection, found: Found) -> 
             continue
         if recognised is None:
             found.unrecognised.append(path / inside)
-        elif selection.takes(recognised[1]):
+            continue
+        found.count(recognised[1], root)
+        if selection.takes(recognised[1]):
             layout, identity = recognised
             yield Candidate(path, LAYOUTS[layout], identity, size, status.st_mtime_ns, EXTENSIONS.index(".zip"), name)

@@ -80,7 +80,10 @@ class Failure:
 
 @dataclass(slots=True)
 class LoadResult:
-    """What a load did. `signal` is the number of the signal that ended it early."""
+    """What a load did. `signal` is the number of the signal that ended it early.
+
+    `not_found` are symbols that were asked for and that no file has, with those that may have been meant.
+    """
 
     job_id: str = ""
     totals: Totals = field(default_factory=Totals)
@@ -88,14 +91,15 @@ class LoadResult:
     rejected: list[tuple[Path, int]] = field(default_factory=list)
     unrecognised: list[Path] = field(default_factory=list)
     shadowed: list[tuple[Path, Path]] = field(default_factory=list)
+    not_found: dict[str, list[str]] = field(default_factory=dict)
     signal: int | None = None
 
     @property
     def exit_status(self) -> int:
-        """0, 1 if a file or a row was refused, 128 + signal."""
+        """0, 1 if a file or a row was refused or a symbol was not found, 128 + signal."""
         if self.signal is not None:
             return 128 + self.signal
-        return 1 if self.failures or self.rejected else 0
+        return 1 if self.failures or self.rejected or self.not_found else 0
 
 
 class Stop:
@@ -126,6 +130,14 @@ def survey(connection: duckdb.DuckDBPyConnection | None, request: Request) -> tu
     found = discover(request.folders, request.market, request.selection)
     landed = ledger.landed_files(connection) if connection is not None else {}
     return found, plan.plan(found, landed, verify=request.verify)
+
+
+def not_found(request: Request, found: Found) -> dict[str, list[str]]:
+    """Symbols that are asked for and that no file has, with those that may have been meant.
+
+    Files of many symbols (recordings) name none, and may have it where no other file is there.
+    """
+    return request.selection.not_found(found.symbols) if found.symbols or not found.candidates else {}
 
 
 def settle(steps: Iterable[FilePlan], found: Found) -> Iterator[FilePlan]:
@@ -203,6 +215,7 @@ class _Run:
         totals.files_total = len(steps) + len(found.refused)
         totals.files_skipped = len(steps) - len(work)
         self.report.unrecognised = found.unrecognised
+        self.report.not_found = not_found(self.request, found)
         self.report.shadowed = [(file.location, other.location) for file, other in found.shadowed]
         self.reporter.begin(len(work))
         self._refuse(found.refused)
@@ -390,11 +403,13 @@ class _Run:
         self._write_failures([entry])
 
     def _refuse(self, refused: Sequence[Refused]) -> None:
+        """Tells what was refused by its name. The ledger keeps what may be a file of a dataset, and nothing else."""
         now = ledger.now()
+        self._tell_failures([Failure(one.path, one.reason) for one in refused if not one.named])
         self._write_failures(
             [
                 Entry(self.file_id + place, one.path, None, None, None, None, now, error_message=one.reason)
-                for place, one in enumerate(refused)
+                for place, one in enumerate(one for one in refused if one.named)
             ]
         )
 
@@ -404,12 +419,14 @@ class _Run:
         with transaction(self.connection):
             ledger.write_entries(self.connection, self.report.job_id, entries)
         self.file_id += len(entries)
-        self.report.totals.files_failed += len(entries)
-        for entry in entries:
-            message = entry.error_message or ""
-            self.report.failures.append(Failure(entry.path, message))
-            self.reporter.say(f"{entry.path}: {message}")
-        self.reporter.advance(len(entries), 0)
+        self._tell_failures([Failure(entry.path, entry.error_message or "") for entry in entries])
+
+    def _tell_failures(self, failures: Sequence[Failure]) -> None:
+        self.report.totals.files_failed += len(failures)
+        self.report.failures += failures
+        for one in failures:
+            self.reporter.say(f"{one.path}: {one.message}")
+        self.reporter.advance(len(failures), 0)
 
     def _entry(self, file_id: int, file: Prepared, landed: Landed, started: datetime) -> Entry:
         candidate = file.candidate
@@ -477,6 +494,7 @@ def to_dict(report: LoadResult) -> dict[str, Any]:
         "rejected": [{"path": str(path), "rows": rows} for path, rows in report.rejected],
         "shadowed": [{"path": str(path), "by": str(other)} for path, other in report.shadowed],
         "unrecognised": [str(path) for path in report.unrecognised],
+        "not_found": report.not_found,
         "interrupted_by": report.signal,
         "exit_status": report.exit_status,
     }

@@ -7,18 +7,22 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
 from loaders import warehouse
 from loaders.errors import FileRejected, LoadersError, NotEnoughDisk
+from loaders.files.discovery import Found
 from loaders.files.inspection import peek
 from loaders.ingest import load, plan
 from loaders.ingest.load import Request
 from loaders.ingest.plan import FilePlan
-from loaders.warehouse import schema
+from loaders.rendering import counted, length, minute, near, size, wrapped
+from loaders.selection import not_found_lines
+from loaders.warehouse import ledger, schema
 
 # Measured: aggTrades take 0.20 of their CSV in the warehouse, one-minute candles 0.45. Archives of both inflate 5 to 8
 # times; the largest lies inflated in the scratch folder, with the two files prepared ahead of it.
@@ -53,24 +57,44 @@ def require_room(path: Path, steps: Sequence[FilePlan]) -> None:
         raise NotEnoughDisk(f"{check.detail}: make room, or load less at a time (--symbol, --start, --end)")
 
 
-def checks(path: Path, request: Request) -> Iterator[Check]:
-    """All checks, one after the other; none changes anything."""
+def checks(path: Path, request: Request, max_age: timedelta | None = None) -> Iterator[Check]:
+    """All checks, one after the other; none changes anything. `max_age` is how old the newest row may be."""
     yield _lock(path)
     opened, landed = _opens(path)
     yield opened
     yield _log(path)
+    newest = None
     try:
         with warehouse.reader(path) if path.exists() else nullcontext(None) as connection:
             found, steps = load.survey(connection, request)
+            newest = ledger.data_until(connection) if connection is not None else None
     except LoadersError:
         found, steps = load.survey(None, request)
     work = plan.to_do(steps)
     yield _disk(path, work)
     if request.folders:
+        yield _folders(found)
         yield _files(work)
-        refused = [f"{one.path}: {one.reason}" for one in found.refused]
-        yield Check("names", not refused, "; ".join(refused[:_NAMED]) or "no name was refused")
+        refused = [f"{near(one.path)}: {one.reason}" for one in found.refused]
+        yield Check("names", not refused, _few(refused) or "no name was refused")
+        if request.selection.symbols:
+            missing = not_found_lines(load.not_found(request, found), "file of the data folders")
+            yield Check("symbols", not missing, _few(missing) or "each has files")
+    yield age_check(newest_of(newest, work), max_age)
     yield _clock(landed)
+
+
+def to_dict(checks: Sequence[Check]) -> list[dict[str, Any]]:
+    """The checks as plain data."""
+    return [{"name": one.name, "passed": one.passed, "detail": one.detail} for one in checks]
+
+
+def text(checks: Sequence[Check]) -> str:
+    """A line for each check, and whether all is well."""
+    bad = sum(not one.passed for one in checks)
+    summary = f"{counted(bad, 'check')} of {len(checks)} failed" if bad else f"all {len(checks)} checks passed"
+    lines = [wrapped(one.detail, " " * 17, f"{'ok' if one.passed else 'FAIL':5} {one.name:10} ") for one in checks]
+    return "\n".join([*lines, summary])
 
 
 def _lock(path: Path) -> Check:
@@ -81,7 +105,7 @@ def _lock(path: Path) -> Check:
 
 def _opens(path: Path) -> tuple[Check, datetime | None]:
     if not path.exists():
-        return Check("warehouse", True, f"{path} does not exist yet, the first load makes it"), None
+        return Check("warehouse", True, f"{near(path)} does not exist yet, the first load makes it"), None
     try:
         with warehouse.reader(path) as connection:
             version = schema.version_of(connection)
@@ -99,18 +123,16 @@ def _opens(path: Path) -> tuple[Check, datetime | None]:
                 """
             ).fetchone()
             assert row is not None
-            return Check("warehouse", True, f"opens; {row[0]} files, {row[1] or 0:,} rows"), row[2]
+            return Check("warehouse", True, f"opens; {row[0]:,} files, {row[1] or 0:,} rows"), row[2]
     except (LoadersError, duckdb.Error) as error:
         return Check("warehouse", False, str(error)), None
 
 
 def _log(path: Path) -> Check:
     log = path.with_name(path.name + ".wal")
-    size = log.stat().st_size if log.exists() else 0
-    if size:
-        return Check(
-            "log", True, f"{log.name} holds {size:,} bytes that the next writer replays: keep it with the file"
-        )
+    held = log.stat().st_size if log.exists() else 0
+    if held:
+        return Check("log", True, f"{log.name} holds {size(held)} that the next writer replays: keep it with the file")
     return Check("log", True, "nothing waits to be replayed")
 
 
@@ -119,7 +141,7 @@ def _disk(path: Path, work: Sequence[FilePlan]) -> Check:
     free = shutil.disk_usage(folder).free
     needed = bytes_needed(work)
     packed = sum(step.candidate.size_bytes for step in work)
-    detail = f"{free:,} bytes free, {needed:,} needed for {len(work)} files of {packed:,} bytes"
+    detail = f"{size(free)} free, {size(needed)} needed for {counted(len(work), 'file')} of {size(packed)}"
     return Check("disk", free > needed, detail)
 
 
@@ -129,11 +151,48 @@ def _files(work: Sequence[FilePlan]) -> Check:
         try:
             peek(step.candidate)
         except (FileRejected, OSError) as error:
-            failures.append(f"{step.candidate.location}: {error}")
-    if failures:
-        more = f" (and {len(failures) - _NAMED} more)" if len(failures) > _NAMED else ""
-        return Check("files", False, "; ".join(failures[:_NAMED]) + more)
-    return Check("files", True, f"{len(work)} files to land can be opened and begin as they should")
+            failures.append(f"{near(step.candidate.location)}: {error}")
+    return Check("files", not failures, _few(failures) or f"to land: {len(work):,}, and each begins as it should")
+
+
+def _folders(found: Found) -> Check:
+    """A folder in which nothing lies is one whose disk is not mounted, more often than not."""
+    refused = [one.path for one in found.refused]
+    empty = [
+        folder
+        for folder, count in found.by_folder.items()
+        if not count and not any(path.is_relative_to(folder) for path in refused)
+    ]
+    if empty or not found.by_folder:
+        which = ", ".join(near(folder) for folder in empty) or "no folder"
+        return Check("folders", False, f"{which} holds no file of a dataset: is the disk mounted, the path right?")
+    files = counted(sum(found.by_folder.values()), "file")
+    return Check("folders", True, f"{files} of datasets in {counted(len(found.by_folder), 'folder')}")
+
+
+def newest_of(landed: datetime | None, work: Sequence[FilePlan]) -> datetime | None:
+    """The newest time that the warehouse has once these files are landed, as far as their names tell, UTC."""
+    now = ledger.now()
+    files = [step.candidate.identity for step in work if step.candidate.identity.dataset in ledger.STEADY_DATASETS]
+    times = [min(file.period_end.replace(tzinfo=None), now) for file in files if file.period_end is not None]
+    return max([*times, *([landed] if landed else [])], default=None)
+
+
+def age_check(newest: datetime | None, max_age: timedelta | None) -> Check:
+    """Whether the newest row is young enough by the clock. Without `max_age` any age is right, and told."""
+    limit = f"; --max-age is {length(max_age)}" if max_age is not None else ""
+    if newest is None:
+        return Check("age", max_age is None, f"no data{limit}")
+    age = max(ledger.now() - newest, timedelta(0))
+    told = f"data until {minute(newest)}, {length(age)} ago"
+    if max_age is not None and age > max_age:
+        return Check("age", False, f"{told}{limit}: `loaders fetch` or `backfill`, or look why nothing comes")
+    return Check("age", True, told + limit)
+
+
+def _few(lines: Sequence[str]) -> str:
+    more = f" (and {len(lines) - _NAMED:,} more)" if len(lines) > _NAMED else ""
+    return "; ".join(lines[:_NAMED]) + more
 
 
 def _clock(landed: datetime | None) -> Check:
@@ -144,5 +203,5 @@ def _clock(landed: datetime | None) -> Check:
 
 
 def _inflated(step: FilePlan) -> int:
-    size = step.candidate.size_bytes
-    return size * _INFLATION if step.candidate.rank < 2 else size
+    packed = step.candidate.size_bytes
+    return packed * _INFLATION if step.candidate.rank < 2 else packed

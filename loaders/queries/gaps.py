@@ -9,21 +9,26 @@ The gaps themselves are defined in SQL, once. What the exchanges' REST interface
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
+from itertools import groupby
+from pathlib import PurePosixPath
 from typing import Any
 
 import duckdb
-from rich.console import Console
-from rich.table import Table
 
 from loaders.datasets import INTERVALS, interval_microseconds
 from loaders.errors import MartsMissing
+from loaders.rendering import counted, length, minute, table, wrapped
 from loaders.selection import Selection
 
 OPEN_INTEREST_DAYS = 30
 KRAKEN_CANDLES = 720
+
+# More series than these get a line each; of a series, the longest gaps are shown.
+_SERIES_SHOWN = 20
+_GAPS_SHOWN = 8
 
 # The latest attempt of each range; a reader may meet a ledger that has no attempts yet.
 _ATTEMPTS = """
@@ -164,35 +169,73 @@ def to_dict(gaps: Sequence[Gap]) -> dict[str, Any]:
     return {
         "gaps": [asdict(gap) | {"fillable": gap.fillable} for gap in gaps],
         "fillable": sum(gap.fillable for gap in gaps),
+        "missing": sum(gap.missing for gap in gaps),
     }
 
 
 def text(gaps: Sequence[Gap]) -> str:
-    """The gaps as a table, one line each."""
+    """The gaps by series, with totals, within the terminal's width. Many series get a line each."""
     if not gaps:
         return "no gaps"
-    table = Table(box=None)
-    for column in ("series", "from", "to"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("missing", justify="right")
-    for column in ("known since", "REST", "last attempt", "file that would fill it"):
-        table.add_column(column, no_wrap=True)
-    for gap in gaps:
-        table.add_row(
-            f"{gap.exchange} {gap.dataset} {gap.market} {gap.symbol} {gap.interval}",
-            _minute(gap.gap_start),
-            _minute(gap.gap_end),
-            f"{gap.missing:,}",
-            _minute(gap.known_since),
-            gap.rest,
-            f"{gap.attempt} {_minute(gap.attempted_at)}" if gap.attempt else "",
-            gap.suggested_file,
+    by_series = {series: list(found) for series, found in groupby(gaps, key=_series)}
+    fillable, missing = sum(gap.fillable for gap in gaps), sum(gap.missing for gap in gaps)
+    summary = (
+        f"{counted(len(gaps), 'gap')} in {len(by_series):,} series, {counted(missing, 'row')} missing. "
+        f"REST still has {fillable:,} of them (`loaders backfill`); for the others see whether the archive has the "
+        "files (`loaders fetch`, or a list for any downloader: `loaders gaps --urls`)"
+    )
+    if len(by_series) > _SERIES_SHOWN:
+        note = "(`loaders gaps --symbol SYMBOL` shows from when to when, --json all of them)"
+        return f"{wrapped(summary)}\n\n{_series_table(by_series)}\n{note}"
+    return "\n\n".join([wrapped(summary), *(_block(series, found) for series, found in by_series.items())])
+
+
+def _series(gap: Gap) -> str:
+    return " ".join(part for part in (gap.exchange, gap.dataset, gap.market, gap.symbol, gap.interval) if part)
+
+
+def _longest(gaps: Sequence[Gap]) -> Gap:
+    return max(gaps, key=lambda gap: gap.gap_end - gap.gap_start)
+
+
+def _series_table(by_series: Mapping[str, Sequence[Gap]]) -> str:
+    rows = []
+    for series, gaps in by_series.items():
+        longest = _longest(gaps)
+        rows.append(
+            (
+                series,
+                f"{len(gaps):,}",
+                f"{sum(gap.missing for gap in gaps):,}",
+                f"{length(longest.gap_end - longest.gap_start)} {longest.gap_start:%Y-%m-%d}",
+                f"{sum(gap.fillable for gap in gaps):,}",
+            )
         )
-    console = Console(width=240)
-    with console.capture() as captured:
-        console.print(table)
-    return "\n".join(line.rstrip() for line in captured.get().splitlines())
+    return table(("series", "gaps", "missing", "longest, from", "on REST"), rows, right=("gaps", "missing", "on REST"))
 
 
-def _minute(time: datetime | None) -> str:
-    return f"{time:%Y-%m-%d %H:%M}" if time else ""
+def _block(series: str, gaps: Sequence[Gap]) -> str:
+    """A series: totals, its gaps (the longest where they are many), and from which to which file would fill them."""
+    head = f"{series}: {counted(len(gaps), 'gap')}, {counted(sum(gap.missing for gap in gaps), 'row')} missing"
+    longest = sorted(gaps, key=lambda gap: gap.gap_start - gap.gap_end)[:_GAPS_SHOWN]
+    shown = sorted(longest, key=lambda gap: gap.gap_start)
+    lines = [
+        (
+            f"{minute(gap.gap_start)} to {minute(gap.gap_end)}",
+            length(gap.gap_end - gap.gap_start),
+            f"{gap.missing:,}",
+            gap.rest,
+            gap.attempt or "",
+        )
+        for gap in shown
+    ]
+    columns = ("from, to", "length", "missing", "REST", "attempt")
+    drawn = table(columns, lines, right=("missing",), indent=2)
+    if len(gaps) > len(shown):
+        drawn += f"\n  and {len(gaps) - len(shown):,} shorter ones (--json has all)"
+    files = sorted({gap.suggested_file for gap in gaps if gap.suggested_file})
+    if len(files) > 1:
+        drawn += "\n" + wrapped(f"{files[0]} to {PurePosixPath(files[-1]).name} ({len(files):,} files)", "    ", "  ")
+    elif files:
+        drawn += f"\n  {files[0]}"
+    return f"{head}\n{drawn}"

@@ -72,7 +72,7 @@ def gather(
         series = Series.of(candidate.identity)
         if series is not None and candidate.identity not in landed:
             _add(series, candidate.identity, _span_on_disk(series, candidate), spans, archive)
-    gaps = _by_series(connection, _GAPS, _gap_series) if connection is not None else {}
+    gaps = _by_series(connection, _GAPS, series_of_gap) if connection is not None else {}
     asked = _by_series(connection, _ATTEMPTS, _attempt_series, [_SETTLED]) if connection is not None else {}
     failed = _by_series(connection, _FAILURES, _attempt_series) if connection is not None else {}
     for series in failed:
@@ -134,7 +134,8 @@ def _by_series(
     return found
 
 
-def _gap_series(exchange: str, dataset: str, market: str, symbol: str, interval: str) -> Series:
+def series_of_gap(exchange: str, dataset: str, market: str, symbol: str, interval: str) -> Series:
+    """The series that a gap of `marts.data_gaps` is in."""
     # Gaps are those of last-price candles, and snapshots stand under their five minutes there.
     return Series(
         exchange,

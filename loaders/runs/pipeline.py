@@ -8,10 +8,12 @@ look. A build, a test or an expectation that fails does: the last published file
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,14 +26,16 @@ from loaders.errors import LoadersError, NotNotified, SourceError, WarehouseBusy
 from loaders.ingest import load, preflight
 from loaders.ingest.load import LoadResult, Request
 from loaders.progress import Reporter, transfer
+from loaders.rendering import length, minute, wrapped
 from loaders.runs import backfill, dbt, fetch
 from loaders.runs.backfill import BackfillResult
 from loaders.runs.last_run import last_run_path, read_last_run, record_run
 from loaders.runs.notify import send_notice, send_ping
 from loaders.runs.sourcing import SourceRequest
+from loaders.selection import not_found_lines
 from loaders.settings import Settings
 from loaders.signals import Interrupted
-from loaders.validation import runner
+from loaders.validation import explain, runner
 from loaders.validation.runner import Validation
 from loaders.warehouse import ledger
 from loaders.warehouse.schema import literal
@@ -44,7 +48,7 @@ STEPS = ("check", "load", "build", "validate", "publish", "report")
 SOURCE_STEPS = ("fetch", "backfill")
 
 # The others are about single files, which the load refuses by itself.
-_FATAL_CHECKS = frozenset({"lock", "warehouse", "disk", "clock"})
+_FATAL_CHECKS = frozenset({"lock", "warehouse", "disk", "clock", "folders"})
 _NAMED = 10
 _BUSY = WarehouseBusy.exit_status
 
@@ -104,8 +108,9 @@ class StepResult:
     @property
     def text(self) -> str:
         """One line, and one more for each detail."""
-        first = f"{self.outcome:9} {self.name:8} {self.seconds:6.1f} s  {self.line}"
-        return "\n".join([first, *(f"          {detail}" for detail in self.details)])
+        first = f"{self.outcome:8} {self.name:8} {self.seconds:6.1f} s  "
+        lines = [wrapped(self.line, " " * len(first), first)]
+        return "\n".join([*lines, *(wrapped(detail, " " * 11, " " * 9) for detail in self.details)])
 
 
 @dataclass(slots=True)
@@ -113,13 +118,15 @@ class Run:
     """What a run did.
 
     `regressions` are checks that were better in the file published before. `recovered`: the run before this one did not
-    end with status 0, this one does. `notified` is None where there was nothing to tell, or nobody to tell it to.
+    end with status 0, this one does. `data_until` is the time of the newest landed row, UTC. `notified` is None where
+    there was nothing to tell, or nobody to tell it to.
     """
 
     job_id: str | None = None
     steps: list[StepResult] = field(default_factory=list)
     regressions: list[str] = field(default_factory=list)
     recovered: bool = False
+    data_until: datetime | None = None
     notified: bool | None = None
     notify_error: str | None = None
     ping_error: str | None = None
@@ -147,6 +154,7 @@ def run(
     wait_seconds: float = 0,
     sources: Collection[str] = (),
     full: bool = False,
+    max_age: timedelta | None = None,
 ) -> Run:
     """Does all steps and tells each by `say`; of `SOURCE_STEPS` those that are named in `sources`.
 
@@ -154,17 +162,20 @@ def run(
     Then `notify` (a URL or a command) is told if the exit status is not 0, if a check is worse than it was in the last
     published file, or if this run is good and the one before was not; `ping` (a URL) is asked if all went well. How the
     run ended is kept beside the warehouse (`last_run`). A signal ends the step that runs, and the steps behind it are
-    skipped.
+    skipped. Data older than `max_age` by the clock make the status 1.
     """
     done = Run()
     before = read_last_run(last_run_path(path))
-    work = _Work(settings, path, request, target, reporter, wait_seconds, done, full)
+    work = _Work(settings, path, request, target, reporter, wait_seconds, done, max_age, full)
     for name in (*(step for step in SOURCE_STEPS if step in sources), *STEPS):
         step = work.step(name)
         done.steps.append(step)
         say(step.text)
     if done.regressions:
-        say("\n".join(f"turned bad: {line}" for line in done.regressions))
+        say("\n".join(f"worse than in the published file: {line}" for line in done.regressions))
+    # Nobody is told less for a warehouse that cannot be read: its step says so.
+    with contextlib.suppress(LoadersError, duckdb.Error), warehouse.reader(path) as connection:
+        done.data_until = ledger.data_until(connection)
     done.recovered = done.exit_status == 0 and before is not None and before.get("exit_status") != 0
     if notify and (done.exit_status or done.regressions or done.recovered):
         try:
@@ -192,6 +203,7 @@ def summary_of(done: Run) -> dict[str, Any]:
         "finished_at": ledger.now(),
         "exit_status": done.exit_status,
         "job_id": done.job_id,
+        "data_until": done.data_until,
         "steps": {step.name: step.outcome for step in done.steps},
         "published": any(step.name == "publish" and step.outcome in ("ok", "warning") for step in done.steps),
     }
@@ -209,6 +221,7 @@ class _Work:
         reporter: Reporter,
         wait_seconds: float,
         done: Run,
+        max_age: timedelta | None,
         full: bool,
     ) -> None:
         self.settings = settings
@@ -220,6 +233,7 @@ class _Work:
         self.done = done
         self.full = full
         self.published: Publication | None = None
+        self.max_age = max_age
         self.started = 0.0
         self.collected: BackfillResult | None = None
 
@@ -274,9 +288,9 @@ class _Work:
         )
 
     def _check(self) -> StepResult:
-        checks = list(preflight.checks(self.path, self.request))
+        checks = list(preflight.checks(self.path, self.request, self.max_age))
         bad = [one for one in checks if not one.passed]
-        result = {"checks": [{"name": one.name, "passed": one.passed, "detail": one.detail} for one in checks]}
+        result = {"checks": preflight.to_dict(checks)}
         # Who waits for another writer does so when the load begins.
         fatal = [one for one in bad if one.name in _FATAL_CHECKS and not (one.name == "lock" and self.wait_seconds)]
         details = tuple(f"{one.name}: {one.detail}" for one in bad)
@@ -311,8 +325,8 @@ class _Work:
         self.done.job_id = report.job_id
         totals = report.totals
         line = (
-            f"{totals.files_loaded} files loaded ({totals.rows_loaded:,} rows), {totals.files_skipped} skipped, "
-            f"{totals.files_failed} failed, {totals.rows_rejected} rows rejected"
+            f"{totals.files_loaded:,} files loaded ({totals.rows_loaded:,} rows), {totals.files_skipped:,} skipped, "
+            f"{totals.files_failed:,} failed, {totals.rows_rejected:,} rows rejected"
         )
         outcome: Outcome = "failed" if report.signal is not None else "warning" if report.exit_status else "ok"
         return self._step(
@@ -332,7 +346,13 @@ class _Work:
             line = f"nothing changed since the build of {stands.built_at:%Y-%m-%d %H:%M:%S} ({stands.build_id})"
             return self._step("build", "ok", line, result={"build_id": stands.build_id, "nodes": 0, "failures": []})
         runner.prepare()
-        built = dbt.build(self.settings.project(), self.path, wait_seconds=self.wait_seconds, reporter=self.reporter)
+        built = dbt.build(
+            self.settings.project(),
+            self.path,
+            wait_seconds=self.wait_seconds,
+            reporter=self.reporter,
+            full=self.full,
+        )
         result = {
             "nodes": built.nodes,
             "failures": [{"node": name, "message": message} for name, message in built.failures],
@@ -345,7 +365,7 @@ class _Work:
             "build",
             "failed",
             f"{len(built.failures)} of {built.nodes} models, seeds and tests failed (dbt's status {built.status})",
-            details=_few(details),
+            details=(*_few(details), dbt.REMEDY),
             result=result,
         )
 
@@ -353,12 +373,10 @@ class _Work:
         found: Validation = runner.validate(
             self.settings, self.path, job_id=self.done.job_id, wait_seconds=self.wait_seconds, full=self.full
         )
-        details = tuple(
-            f"{one.status} {one.table} {one.expectation}: {one.unexpected_rows or 'no'} rows" for one in found.failures
-        )
         outcome: Outcome = "ok" if found.passed else "failed"
         line = runner.summary(found)
-        return self._step("validate", outcome, line, details=_few(details), result=runner.to_dict(found))
+        details = (*_few(runner.failures(found)), *explain.remedies(found.failures))
+        return self._step("validate", outcome, line, details=details, result=runner.to_dict(found))
 
     def _publish(self) -> StepResult:
         # Asked before the file is replaced: it remembers how the checks stood when it was written.
@@ -438,7 +456,10 @@ def message(done: Run) -> dict[str, Any]:
     lines = [f"loaders run {done.job_id or ''}".rstrip() + (": published" if published else ": not published")]
     for step in failures:
         lines += [f"{step.name} {step.outcome}: {step.line}", *step.details]
-    lines += [f"turned bad: {line}" for line in done.regressions]
+    lines += [f"worse than in the published file: {line}" for line in done.regressions]
+    if done.data_until is not None:
+        age = max(ledger.now() - done.data_until, timedelta(0))
+        lines.append(f"data until {minute(done.data_until)}, {length(age)} ago")
     if done.recovered:
         lines.append("recovered: the run before this one had not gone well")
     return {
@@ -446,6 +467,7 @@ def message(done: Run) -> dict[str, Any]:
         "job_id": done.job_id,
         "exit_status": done.exit_status,
         "published": published,
+        "data_until": done.data_until,
         "steps": {step.name: step.outcome for step in done.steps},
         "regressions": done.regressions,
     }
@@ -469,6 +491,7 @@ def to_dict(done: Run) -> dict[str, Any]:
         ],
         "regressions": done.regressions,
         "recovered": done.recovered,
+        "data_until": done.data_until,
         "notified": done.notified,
         "notify_error": done.notify_error,
         "ping_error": done.ping_error,
@@ -478,7 +501,8 @@ def to_dict(done: Run) -> dict[str, Any]:
 def _refusals(report: LoadResult) -> tuple[str, ...]:
     failures = [f"{one.path}: {one.message}" for one in report.failures]
     rejected = [f"{path}: {rows} rows quarantined in ops.rejected_rows" for path, rows in report.rejected]
-    return _few((*failures, *rejected))
+    missing = not_found_lines(report.not_found, "file of the data folders")
+    return _few((*missing, *failures, *rejected))
 
 
 def _few(lines: tuple[str, ...]) -> tuple[str, ...]:

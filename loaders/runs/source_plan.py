@@ -64,7 +64,7 @@ def make(
         (one.name, one.address): one
         for part in parts
         if part.where is Where.NOBODY
-        for one in _downloads(part, settings)
+        for one in files_of(part.series, part.start, part.end, settings)
     }
     return SourcePlan(parts, tuple(downloads.values()))
 
@@ -77,16 +77,17 @@ def _without_slivers(parts: Sequence[Part], now: datetime) -> Iterator[Part]:
             yield part
 
 
-def _downloads(part: Part, settings: Settings) -> Iterator[Download]:
-    if part.series.exchange == "kraken":
-        for name in kraken_files.files_for(part.start, part.end):
-            yield Download(part.series, name, kraken_files.PAGE)
+def files_of(series: Series, start: datetime, end: datetime, settings: Settings) -> Iterator[Download]:
+    """The exchange's files that hold a stretch of a series, by the day where there are such; times are UTC."""
+    if series.exchange == "kraken":
+        for name in kraken_files.files_for(start, end):
+            yield Download(series, name, kraken_files.PAGE)
         return
-    for frequency in binance_files.frequencies(part.series)[:1]:
-        at = part.start
-        while at < part.end:
-            key = binance_files.file_name(part.series, frequency, at)
-            yield Download(part.series, key, f"{settings.binance_archive_url}/{key}")
+    for frequency in binance_files.frequencies(series)[:1]:
+        at = start
+        while at < end:
+            key = binance_files.file_name(series, frequency, at)
+            yield Download(series, key, f"{settings.binance_archive_url}/{key}")
             at = sourcing.midnight(at) + timedelta(days=1)
             if frequency == "monthly":
                 at = (at.replace(day=1) + timedelta(days=32)).replace(day=1)

@@ -19,7 +19,6 @@ import logging
 import os
 import secrets
 import shutil
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,14 +29,14 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import duckdb
 from filelock import FileLock, Timeout
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table as RichTable
 
 from loaders import signals, warehouse
 from loaders.errors import WarehouseBusy
+from loaders.queries.about_rows import about
+from loaders.rendering import table as as_table
+from loaders.rendering import wrapped
 from loaders.settings import Settings
-from loaders.validation import data_docs
+from loaders.validation import data_docs, explain
 from loaders.validation.plan import Plan, Question, planned
 from loaders.validation.suites import AskedOf, Expectation, Result, Status, Suite, suites
 from loaders.warehouse import changes, ledger, readiness
@@ -111,7 +110,7 @@ def validate(
 
     Results go to `ops.validation_results`, but for a validation that found nothing to ask in a state that the last one
     vouches for. `asked` are other suites than the project's. Raises `WarehouseMissing`, `WarehouseBusy`,
-    `FolderNotOurs`.
+    `FolderNotOurs`, `NotBuilt`, `WarehouseRenamed`.
     """
     started = ledger.now()
     job_id = job_id or f"{started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
@@ -124,6 +123,7 @@ def validate(
         def read(sql: str) -> list[tuple[Any, ...]]:
             return connection.execute(sql).fetchall()
 
+        readiness.require_built(path, read)
         plan = planned(read, all_suites, full=full)
         vouched = plan.asks_nothing and readiness.validation_trouble(read, plan.state) is None
     if plan.asks_nothing:
@@ -145,13 +145,14 @@ def validate(
             data_docs.write(context, folder)
     validation = Validation(job_id, plan, started, ledger.now(), results, folder / "index.html")
     data_docs.write_index(folder, job_id, scope(validation), results)
+    explain.write_queries(folder, path, all_suites, results)
     _keep(settings, path, validation, wait_seconds)
     return validation
 
 
 def _unasked(table: Keyed, question: Question) -> Result:
     one = question.expectation
-    return Result(table.full_name, one.name, one.description, "pass", 0, None, "nothing")
+    return Result(table.full_name, one.name, one.description, "pass", 0, None, asked_of="nothing")
 
 
 def _keep(settings: Settings, path: Path, validation: Validation, wait_seconds: float) -> None:
@@ -312,9 +313,7 @@ def _ask(
         # Whatever it was, nothing of this table was answered, and each of its expectations says so.
         message = f"{type(error).__name__}: {error}"
         return [
-            Result(
-                table.full_name, one.expectation.name, one.expectation.description, "error", None, message, one.asked_of
-            )
+            replace(judged(table.full_name, one.expectation, None), detail=message, asked_of=one.asked_of)
             for one in questions
         ]
     # A query that a signal broke off is an answer to Great Expectations.
@@ -329,7 +328,9 @@ def judged(table: str, asked: Expectation, answer: Mapping[str, Any] | None) -> 
     """What an answer of Great Expectations means. Only a row count of 0, without any exception, is a pass."""
 
     def result(status: Status, rows: int | None, detail: str | None) -> Result:
-        return Result(table, asked.name, asked.description, status, rows, detail)
+        return Result(table, asked.name, asked.description, status, rows, detail, about(unexpected), asked.remedy)
+
+    unexpected: Sequence[Mapping[str, Any]] = ()
 
     if answer is None:
         return result("error", None, "no answer at all")
@@ -344,8 +345,8 @@ def judged(table: str, asked: Expectation, answer: Mapping[str, Any] | None) -> 
         return result("error", rows, f"{rows} unexpected rows, and yet success is {answer.get('success')}")
     if rows == 0:
         return result("pass", 0, None)
-    shown = (found.get("details") or {}).get("unexpected_rows", [])[:_SHOWN_ROWS]
-    return result("fail", rows, json.dumps(shown, default=str))
+    unexpected = (found.get("details") or {}).get("unexpected_rows", [])
+    return result("fail", rows, json.dumps(unexpected[:_SHOWN_ROWS], default=str))
 
 
 def _exception_in(info: Mapping[str, Any]) -> str | None:
@@ -399,6 +400,17 @@ def to_dict(validation: Validation) -> dict[str, Any]:
                 "unexpected_rows": result.unexpected_rows,
                 "asked_of": result.asked_of,
                 "detail": result.detail,
+                **(
+                    {}
+                    if result.status == "pass"
+                    else {
+                        "about": result.about,
+                        "query": explain.query_path(validation.data_docs.parent, result)
+                        if validation.data_docs
+                        else None,
+                        "remedy": result.remedy,
+                    }
+                ),
             }
             for result in validation.results
         ],
@@ -432,23 +444,26 @@ def scope(validation: Validation) -> str:
 
 
 def text(validation: Validation) -> str:
-    """The validation as a table, one line for each table and one for each trouble."""
-    lines = RichTable("table", "passed", "failed", "errors", box=None, pad_edge=False)
-    for name in dict.fromkeys(result.table for result in validation.results):
-        of_table: list[str] = [result.status for result in validation.results if result.table == name]
-        lines.add_row(name, *(str(of_table.count(status)) for status in ("pass", "fail", "error")))
-    captured = Console(file=io.StringIO(), width=shutil.get_terminal_size().columns if sys.stdout.isatty() else 160)
-    captured.print(lines)
-    if validation.failures:
-        failures = RichTable("status", "table", "expectation", "rows", "first of them", box=None, pad_edge=False)
-        for result in validation.failures:
-            rows = "" if result.unexpected_rows is None else f"{result.unexpected_rows:,}"
-            failures.add_row(result.status, result.table, result.expectation, rows, escape(_short(result.detail or "")))
-        captured.print()
-        captured.print(failures, markup=False)
-    assert isinstance(captured.file, io.StringIO)
-    return f"{captured.file.getvalue()}\n{summary(validation)}\nData Docs: {validation.data_docs}"
+    """The validation as a table, one line for each table and a paragraph for each trouble."""
+    statuses: dict[str, list[str]] = {}
+    for result in validation.results:
+        statuses.setdefault(result.table, []).append(result.status)
+    columns = ("pass", "fail", "error")
+    rows = [[name, *(str(of_table.count(one)) for one in columns)] for name, of_table in statuses.items()]
+    return "\n\n".join(
+        [
+            as_table(("table", "passed", "failed", "errors"), rows, right=("passed", "failed", "errors")),
+            *(explain.text(result, _folder_of(validation)) for result in validation.failures),
+            *map(wrapped, explain.remedies(validation.failures)),
+            f"{summary(validation)}\nData Docs: {validation.data_docs}",
+        ]
+    )
 
 
-def _short(text: str, length: int = 300) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"
+def failures(validation: Validation) -> tuple[str, ...]:
+    """What did not pass, a line each."""
+    return tuple(explain.line(result, _folder_of(validation)) for result in validation.failures)
+
+
+def _folder_of(validation: Validation) -> Path | None:
+    return validation.data_docs.parent if validation.data_docs else None

@@ -6,7 +6,8 @@ ways to the same figure agree? The checks of `marts.quality_checks` measure the 
 
 A file's folder says which tables it is about: `every_table`, `every_mart`, `raw_table`,
 `raw_table_of_ids`, `both_backtests`, or a mart's name. Its first comment is the
-description. `${...}` stands for what comes from elsewhere: keys are those of `meta.key` in the YAML beside the models,
+description; a line `Remedy: ...` in it says what can be done where the usual remedy (`_REMEDIES`) does not help.
+`${...}` stands for what comes from elsewhere: keys are those of `meta.key` in the YAML beside the models,
 limits of raw rows and lengths of candles are those of `loaders.datasets`. `make test` lints the files.
 
 Each is asked in two ways by the same text: of everything, or of what changed. `${rows}` are the table's rows that are
@@ -58,6 +59,16 @@ _COMPARED = (
 
 _DAY = INTERVALS["1d"]
 
+# What somebody can do about rows that should not be there.
+_REMEDIES = {
+    "raw": "the rows are not those that were landed, so something else changed them or the disk is failing: take the "
+    "files out (`loaders forget --file PATH`; ops.ingestion_files has the path of a file_id, or --symbol SYMBOL), then "
+    "`loaders load` lands them anew",
+    "marts": "`dbt build --full-refresh` makes the table anew from what was landed, then `loaders validate`. If it "
+    "fails again, move the symbol's files out of the data folder and `loaders forget --symbol SYMBOL`: the others are "
+    "published then",
+}
+
 #: Key's column → the candle's length in microseconds.
 _STEP = 'case "interval" ' + " ".join(f"when '{name}' then {length}" for name, length in INTERVALS.items()) + " end"
 _STEPS = {"interval": _STEP, "interval_minutes": "cast(interval_minutes as bigint) * 60000000"}
@@ -67,19 +78,24 @@ _STEPS = {"interval": _STEP, "interval_minutes": "cast(interval_minutes as bigin
 class Expectation:
     """A question about a table. `sql` gives the rows that must not be there; `description` says what must be true.
 
-    `changed_sql` asks the same of what changed: of the files in `CHANGED_FILES`, or of the symbols and times in
-    `CHANGED_SERIES`. The two are the same where a table is asked whole each time.
+    `remedy` says what can be done where it is not. `changed_sql` asks the same of what changed: of the files in
+    `CHANGED_FILES`, or of the symbols and times in `CHANGED_SERIES`. The two are the same where a table is asked whole
+    each time.
     """
 
     name: str
     description: str
     sql: str
+    remedy: str = ""
     changed_sql: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What an expectation found. `unexpected_rows` is None for an error, `detail` None for a pass."""
+    """What an expectation found. `unexpected_rows` is None for an error, `detail` None for a pass.
+
+    `about` names symbols and days of the rows, of the first 200 where there are more.
+    """
 
     table: str
     expectation: str
@@ -87,6 +103,8 @@ class Result:
     status: Status
     unexpected_rows: int | None
     detail: str | None
+    about: str = ""
+    remedy: str = ""
     asked_of: AskedOf = "everything"
 
 
@@ -149,8 +167,8 @@ def _expectations(table: Keyed) -> Iterator[Expectation]:
     asked = {file.name: file for folder in folders for file in _sql_files(_SQL / folder)}
     of_everything, of_changes = values | _everything(table), values | _changes(table)
     for _, file in sorted(asked.items()):
-        whole = _expectation(file, of_everything)
-        yield replace(whole, changed_sql=_expectation(file, of_changes).sql)
+        whole = _expectation(file, of_everything, _REMEDIES[table.schema])
+        yield replace(whole, changed_sql=_expectation(file, of_changes, "").sql)
 
 
 def _everything(table: Keyed) -> dict[str, str]:
@@ -205,13 +223,14 @@ def _sql_files(folder: Traversable) -> list[Traversable]:
     return [file for file in folder.iterdir() if file.name.endswith(".sql")] if folder.is_dir() else []
 
 
-def _expectation(file: Traversable, values: Mapping[str, str]) -> Expectation:
+def _expectation(file: Traversable, values: Mapping[str, str], remedy: str) -> Expectation:
     text = Template(file.read_text(encoding="utf-8")).substitute(values)
     comment = re.match(r"(?:-- .*\n)+", text)
     if comment is None:
         raise ValueError(f"{file}: the first line must be a comment that says what is expected")
     description = " ".join(line.removeprefix("-- ") for line in comment[0].splitlines())
-    return Expectation(file.name.removesuffix(".sql"), description.replace('"', ""), text[comment.end() :])
+    description, _, special = description.replace('"', "").partition(" Remedy: ")
+    return Expectation(file.name.removesuffix(".sql"), description, text[comment.end() :], special or remedy)
 
 
 def _of_landed_rows(table: Keyed) -> dict[str, str]:

@@ -20,6 +20,9 @@ from loaders.errors import JobUnknown
 
 Range = tuple[str | None, datetime, datetime]
 
+#: Datasets that have rows for every hour while an exchange is open. Others come by the month, or when they happen.
+STEADY_DATASETS = ("klines", "ohlcvt", "aggTrades", "metrics")
+
 #: What tells files apart, in the order of `Identity`.
 _FIELDS = tuple(field.name for field in fields(Identity))
 _IDENTITY = ", ".join(f'"{name}"' for name in _FIELDS)
@@ -44,6 +47,15 @@ class LandedFile:
     size_bytes: int
     modified_ns: int
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailedFile:
+    """A ledger row of a file that was refused. `identity` is None where its name was what was wrong."""
+
+    file_id: int
+    identity: Identity | None
+    path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +126,48 @@ def landed_files(connection: duckdb.DuckDBPyConnection) -> dict[Identity, Landed
         file = LandedFile(file_id, _identity(identity), path, size, modified, sha256)
         landed[file.identity] = file
     return landed
+
+
+def failed_files(connection: duckdb.DuckDBPyConnection) -> list[FailedFile]:
+    """Files that were refused and have not landed since, by path."""
+    rows = connection.execute(
+        f"select file_id, path, {_IDENTITY} from {FILES} where status = 'failed' order by path"
+    ).fetchall()
+    return [
+        FailedFile(file_id, _identity(identity) if identity[_FIELDS.index("dataset")] else None, path)
+        for file_id, path, *identity in rows
+    ]
+
+
+def landed_symbols(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    """Symbols of the rows that are in raw; none where the ledger has not been made yet."""
+    try:
+        rows = connection.execute(
+            """
+            select distinct changes.symbol
+            from ops.ingestion_changes as changes
+            inner join ops.ingestion_files as files using (file_id)
+            where files.status = 'loaded' and changes.symbol is not null
+            """
+        ).fetchall()
+    except duckdb.CatalogException:
+        return set()
+    return {symbol for (symbol,) in rows}
+
+
+def data_until(connection: duckdb.DuckDBPyConnection) -> datetime | None:
+    """Time of the newest landed row of `STEADY_DATASETS`, UTC; None where there is none."""
+    try:
+        row = connection.execute(
+            """
+            select max(last_time) from ops.ingestion_files
+            where status = 'loaded' and list_contains($1, dataset)
+            """,
+            [list(STEADY_DATASETS)],
+        ).fetchone()
+    except duckdb.CatalogException:
+        return None
+    return row[0] if row else None
 
 
 def landed_ranges(connection: duckdb.DuckDBPyConnection) -> dict[Identity, tuple[datetime, datetime]]:

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+from loaders.errors import NotBuilt, WarehouseRenamed
 from loaders.warehouse.ledger import now
 
 #: Runs a query and gives its rows, whatever connection is behind it.
@@ -37,6 +39,13 @@ where started_at = (select max(started_at) from ops.validation_results)
 group by all
 order by job_id desc
 limit 1
+"""
+
+_DATABASES_OF_VIEWS = r"""
+select distinct
+    regexp_extract(sql, '(?i)(?:from|join)\s+"?([^\s"(]+)"?\."?(?:raw|ops|staging|intermediate)"?\.', 1) as name
+from duckdb_views()
+where database_name = current_database() and schema_name in ('staging', 'intermediate')
 """
 
 
@@ -75,6 +84,21 @@ def state_of(read: RunQuery) -> State:
     elif seen is None or seen != change_id:
         trouble = "files were landed or forgotten since the last dbt build: run `dbt build`"
     return State(change_id, build_id, version, trouble, started, project_hash, files_hash)
+
+
+def require_built(path: Path, read: RunQuery) -> None:
+    """Raises `NotBuilt` where dbt has never been, `WarehouseRenamed` where its views name a file of another name."""
+    if not has_table(read, "state", "builds") or not read(_LAST_BUILD):
+        raise NotBuilt(path)
+    require_own_name(path, read)
+
+
+def require_own_name(path: Path, read: RunQuery) -> None:
+    """Raises `WarehouseRenamed`: views name their database, and the engine names a database after its file."""
+    ((name,),) = read("select current_database()")
+    others = {other for (other,) in read(_DATABASES_OF_VIEWS) if other} - {name}
+    if others:
+        raise WarehouseRenamed(path, min(others))
 
 
 def validation_trouble(read: RunQuery, state: State) -> str | None:

@@ -122,9 +122,20 @@
 {% endmacro %}
 
 
-{#- Hash of all that decides what this model computes, apart from the landed rows. -#}
+{#- Hash of all that decides what this model computes, apart from the landed rows. Nothing below a model changes while it
+    runs, so it is worked out once and kept beside the model's other properties. -#}
 {% macro rebuild_fingerprint() %}
+    {%- if 'rebuild_fingerprint' not in model -%}
+        {%- do model.update({'rebuild_fingerprint': compute_rebuild_fingerprint()}) -%}
+    {%- endif -%}
+    {%- do return(model.rebuild_fingerprint) -%}
+{% endmacro %}
+
+
+{% macro compute_rebuild_fingerprint() %}
     {%- set parts = [modules.re.sub('(?s)/\\* carried in \\*/.*?/\\* end carried in \\*/', '', compiled_code)] -%}
+    {%- set views = view_definitions() -%}
+    {%- set states = rebuild_states() -%}
     {%- for id in rebuild_ancestors(model, stop_at_rebuild=true) | sort -%}
         {%- set parent = graph.nodes.get(id) -%}
         {%- if not parent -%}
@@ -132,9 +143,9 @@
         {%- elif parent.resource_type == 'seed' -%}
             {%- do parts.append(id ~ seed_content(parent)) -%}
         {%- elif parent.config.materialized == 'view' -%}
-            {%- do parts.append(id ~ view_definition(parent)) -%}
+            {%- do parts.append(id ~ views.get((parent.schema, parent.alias), '')) -%}
         {%- elif parent.config.incremental_strategy == 'rebuild' -%}
-            {%- do parts.append(id ~ rebuild_state(parent.name).fingerprint) -%}
+            {%- do parts.append(id ~ states.get(parent.name, {}).get('fingerprint', '')) -%}
         {%- elif parent.config.materialized != 'ephemeral' -%}
             {%- do exceptions.raise_compiler_error(
                 model.name ~ ' rebuilds by changes, but ' ~ parent.name ~ ' below it is a plain '
@@ -161,27 +172,34 @@
 {%- endmacro %}
 
 
-{#- The SQL of a view as the database holds it. -#}
-{% macro view_definition(node) %}{{ return(adapter.dispatch('view_definition')(node)) }}{% endmacro %}
+{#- The SQL of every view as the database holds it, by schema and name. -#}
+{% macro view_definitions() %}{{ return(adapter.dispatch('view_definitions')()) }}{% endmacro %}
 
-{% macro duckdb__view_definition(node) %}
+{% macro duckdb__view_definitions() %}
+    {%- set definitions = {} -%}
     {%- set found = run_query(
-        "select sql from duckdb_views() where schema_name = '" ~ node.schema ~ "' and view_name = '" ~ node.alias ~ "'"
-        ~ " and database_name = current_database()"
+        "select schema_name, view_name, sql from duckdb_views() where database_name = current_database()"
     ) -%}
-    {%- do return(found.rows[0][0] if found.rows else '') -%}
+    {%- for row in found.rows -%}
+        {%- do definitions.update({(row[0], row[1]): row[2]}) -%}
+    {%- endfor -%}
+    {%- do return(definitions) -%}
 {% endmacro %}
 
 
-{#- What is written down of a model: its last change and its fingerprint; 0 and '' where nothing is. -#}
+{#- What is written down of each model: its last change and its fingerprint. -#}
+{% macro rebuild_states() %}
+    {%- set states = {} -%}
+    {%- for row in run_query("select model, change_id, fingerprint from state.incremental_models").rows -%}
+        {%- do states.update({row[0]: {'change_id': row[1] | int, 'fingerprint': row[2]}}) -%}
+    {%- endfor -%}
+    {%- do return(states) -%}
+{% endmacro %}
+
+
+{#- What is written down of one model: 0 and '' where nothing is. -#}
 {% macro rebuild_state(name) %}
-    {%- set found = run_query(
-        "select change_id, fingerprint from state.incremental_models where model = '" ~ name ~ "'"
-    ) -%}
-    {%- if found.rows -%}
-        {%- do return({'change_id': found.rows[0][0] | int, 'fingerprint': found.rows[0][1]}) -%}
-    {%- endif -%}
-    {%- do return({'change_id': 0, 'fingerprint': ''}) -%}
+    {%- do return(rebuild_states().get(name, {'change_id': 0, 'fingerprint': ''})) -%}
 {% endmacro %}
 
 
@@ -254,10 +272,7 @@
                 and rebuild_plan.symbol = farthest.symbol;
         {%- endfor %}
 
-        set variable rebuild_floor = (
-            select coalesce(min(rebuild_from), timestamp 'infinity') from state.rebuild_plan
-            where model = '{{ this.name }}'
-        );
+        {{ set_rebuild_floor() }}
     {%- endif -%}
 {% endmacro %}
 
@@ -268,6 +283,17 @@
 
 {% macro duckdb__rebuild_floor() -%}
     coalesce(getvariable('rebuild_floor'), timestamp '1970-01-01')
+{%- endmacro %}
+
+
+{#- Takes it from the plan as it stands now. -#}
+{% macro set_rebuild_floor() %}{{ return(adapter.dispatch('set_rebuild_floor')()) }}{% endmacro %}
+
+{% macro duckdb__set_rebuild_floor() -%}
+    set variable rebuild_floor = (
+        select coalesce(min(rebuild_from), timestamp 'infinity') from state.rebuild_plan
+        where model = '{{ this.name }}'
+    );
 {%- endmacro %}
 
 
@@ -317,8 +343,17 @@
 {% endmacro %}
 
 
-{#- Whether the model's table, if there is one, has the columns that the YAML describes, and of the types it gives. -#}
+{#- Whether the model's table, if there is one, has the columns that the YAML describes, and of the types it gives. Looked up
+    once, before the model changes its table. -#}
 {% macro has_described_columns() %}
+    {%- if 'has_described_columns' not in model -%}
+        {%- do model.update({'has_described_columns': compare_described_columns()}) -%}
+    {%- endif -%}
+    {%- do return(model.has_described_columns) -%}
+{% endmacro %}
+
+
+{% macro compare_described_columns() %}
     {%- set relation = load_cached_relation(this) -%}
     {%- if relation is not none -%}
         {%- set found = {} -%}

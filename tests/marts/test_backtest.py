@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_right
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -59,45 +58,13 @@ def prophecy(draw: random.Random, bucket_at: datetime, close: float, events: lis
     return small + [(side, price, 50.0) for _, side, price in near]
 
 
-Picture = tuple[datetime, str, float]
+#: A symbol's map: what it shows of each hour is unlike the other's.
+MAPS = {"AAAUSDT": noise, "BBBUSDT": prophecy}
+MARTS = pytest.mark.parametrize("mart", ["liquidation_backtest", "liquidation_backtest_external"])
 
 
-def as_our_levels(warehouse: Warehouse, bins: dict[Picture, float]) -> str:
-    """Writes each bin as a level that stands for an hour, and gives the mart in which it is judged."""
-    warehouse.load()
-    warehouse.build_untested("--select", "+liquidation_backtest")
-    times, sides, prices = zip(*bins, strict=True)
-    with duckdb.connect(str(warehouse.path)) as connection:
-        connection.execute("set TimeZone = 'UTC'")
-        connection.execute(
-            "insert into marts.liquidation_levels (symbol, side, leverage, opened_at, price_bin, volume_usd, closed_at,"
-            " log_share_at_open)"
-            " select 'AAAUSDT', unnest($2), 10, unnest($1), unnest($3), unnest($4), unnest($1) + interval '1 hour', 0",
-            [[time.replace(tzinfo=None) for time in times], list(sides), list(prices), list(bins.values())],
-        )
-    return "marts.liquidation_backtest"
-
-
-def as_external_levels(warehouse: Warehouse, bins: dict[Picture, float]) -> str:
-    """Lands the bins as a vendor's file, and gives the mart in which it is judged."""
-    rows = [f"{time:%Y-%m-%d %H:%M:%S},AAAUSDT,{side},{price},{volume}" for (time, side, price), volume in bins.items()]
-    archive.levels(warehouse.data, "AAAUSDT", "vendor", None, rows)
-    warehouse.load()
-    warehouse.build_untested("--select", "+liquidation_backtest_external")
-    return "marts.liquidation_backtest_external"
-
-
-Source = Callable[[Warehouse, dict[Picture, float]], str]
-SOURCES = pytest.mark.parametrize(
-    "source",
-    [pytest.param(as_our_levels, id="our levels"), pytest.param(as_external_levels, id="external levels")],
-)
-
-
-def judged(warehouse: Warehouse, draw_map: Callable[..., Bins], source: Source) -> list[tuple[Any, ...]]:
-    """What the backtest says of a map, for the shortest horizon: events, hit rate, coverage, null hit rate, lift."""
-    draw = random.Random(7)
-    closes, events = generated(draw)
+def write_market(warehouse: Warehouse, symbol: str, closes: dict[datetime, float], events: list[Any]) -> None:
+    """Candles of an hour's close each, and the events as recorded liquidations."""
     for day in range(DAYS):
         first = START + timedelta(days=day)
         of = f"{first:%Y-%m-%d}"
@@ -105,7 +72,7 @@ def judged(warehouse: Warehouse, draw_map: Callable[..., Bins], source: Source) 
         for hour in archive.steps(first, first + timedelta(days=1), 60):
             opened, price = archive.milliseconds(hour + timedelta(minutes=55)), closes[hour]
             lines.append(f"{opened},{price},{price},{price},{price},10,{opened + 299_999},1000,5,4,400,0")
-        archive.write(warehouse.data / f"data/futures/um/daily/klines/AAAUSDT/5m/AAAUSDT-5m-{of}.csv", lines)
+        archive.write(warehouse.data / f"data/futures/um/daily/klines/{symbol}/5m/{symbol}-5m-{of}.csv", lines)
         rows = [
             # a quantity that stays in the first bracket
             archive.liquidation(at, side, Decimal(str(price)), Decimal("0.01"))
@@ -113,27 +80,61 @@ def judged(warehouse: Warehouse, draw_map: Callable[..., Bins], source: Source) 
             if first <= at < first + timedelta(days=1)
         ]
         if rows:
-            archive.liquidations(warehouse.data, "AAAUSDT", of, rows)
-    bins = {
-        (bucket_at + HOUR, side, round(price, 1)): volume
-        for bucket_at, close in closes.items()
-        for side, price, volume in draw_map(draw, bucket_at, close, events)
-    }
-    mart = source(warehouse, bins)
+            archive.liquidations(warehouse.data, symbol, of, rows)
+
+
+def stand_for_an_hour(warehouse: Warehouse, symbol: str, bins: dict[tuple[datetime, str, float], float]) -> None:
+    """Writes each bin as a level of our own that stands for an hour."""
+    times, sides, prices = zip(*bins, strict=True)
+    with duckdb.connect(str(warehouse.path)) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        connection.execute(
+            "insert into marts.liquidation_levels (symbol, side, leverage, opened_at, price_bin, volume_usd, closed_at,"
+            " log_share_at_open)"
+            " select $5, unnest($2), 10, unnest($1), unnest($3), unnest($4), unnest($1) + interval '1 hour', 0",
+            [[time.replace(tzinfo=None) for time in times], list(sides), list(prices), list(bins.values()), symbol],
+        )
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+    """Both maps, each as levels of our own and as a vendor's, judged for the shortest horizon."""
+    warehouse = Warehouse(tmp_path_factory.mktemp("judged"))
+    maps = {}
+    for symbol, draw_map in MAPS.items():
+        draw = random.Random(7)
+        closes, events = generated(draw)
+        write_market(warehouse, symbol, closes, events)
+        bins = maps[symbol] = {
+            (bucket_at + HOUR, side, round(price, 1)): volume
+            for bucket_at, close in closes.items()
+            for side, price, volume in draw_map(draw, bucket_at, close, events)
+        }
+        rows = [f"{time:%Y-%m-%d %H:%M:%S},{symbol},{side},{price},{usd}" for (time, side, price), usd in bins.items()]
+        archive.levels(warehouse.data, symbol, "vendor", None, rows)
+    warehouse.load()
+    warehouse.build_untested("--select", "+liquidation_backtest", "+liquidation_backtest_external")
+    for symbol, bins in maps.items():
+        stand_for_an_hour(warehouse, symbol, bins)
     warehouse.build_untested(
         *("--select", "recorded_liquidations", "int_backtest_cases+"),
         *("--vars", "{liquidation_backtest_horizons_minutes: [0]}"),
     )
-    return warehouse.query(
-        f"select events, hit_rate, coverage_share, null_hit_rate, lift from {mart}"
-        " where tolerance = 0.0025 order by side"
+    return warehouse
+
+
+def verdict(judged: Warehouse, mart: str, symbol: str) -> list[tuple[Any, ...]]:
+    """What the backtest says of a map, by side: events, hit rate, coverage, null hit rate, lift."""
+    return judged.query(
+        f"select events, hit_rate, coverage_share, null_hit_rate, lift from marts.{mart}"
+        f" where symbol = '{symbol}' and tolerance = 0.0025 order by side"
     )
 
 
-@SOURCES
-def test_a_map_of_noise_has_no_lift(warehouse: Warehouse, source: Source) -> None:
+@MARTS
+def test_a_map_of_noise_has_no_lift(judged: Warehouse, mart: str) -> None:
     """About 200 events a side and a hit rate near 0.25: the lift's standard error is near 0.13, thrice that is 0.4."""
-    sides = judged(warehouse, noise, source)
+    sides = verdict(judged, mart, "AAAUSDT")
     assert len(sides) == 2
     for events, hit_rate, coverage, _null, lift in sides:
         assert events > 150
@@ -142,10 +143,10 @@ def test_a_map_of_noise_has_no_lift(warehouse: Warehouse, source: Source) -> Non
         assert float(lift) == pytest.approx(1, abs=0.4)
 
 
-@SOURCES
-def test_a_map_that_knows_the_future_has_a_high_lift(warehouse: Warehouse, source: Source) -> None:
+@MARTS
+def test_a_map_that_knows_the_future_has_a_high_lift(judged: Warehouse, mart: str) -> None:
     """Every event stands in the map before it; on other days such a level is there by chance alone."""
-    sides = judged(warehouse, prophecy, source)
+    sides = verdict(judged, mart, "BBBUSDT")
     assert len(sides) == 2
     for _events, hit_rate, _coverage, null_hit_rate, lift in sides:
         assert hit_rate > 0.95

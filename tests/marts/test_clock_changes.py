@@ -21,7 +21,7 @@ def test_every_day_is_whole_in_another_zone(warehouse: Warehouse, zone: str) -> 
         archive.klines(warehouse.data, "AAAUSDT", day, interval=1 if day.endswith("30") else 5)
         archive.metrics(warehouse.data, "AAAUSDT", day)
     warehouse.run(sys.executable, "-m", "loaders", "load")
-    warehouse.build()
+    warehouse.build("--select", "+candles_with_side", "+open_interest_5m", "+data_gaps")
     whole = [(day, 288) for day in DAYS]
     for table, time in (("klines_5m", "open_time"), ("open_interest_5m", "snapshot_at")):
         assert (

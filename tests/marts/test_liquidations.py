@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -208,3 +209,40 @@ def test_days_in_any_order_give_the_same_liquidation_marts(warehouse: Warehouse)
         assert expected[name]
         assert found[name] == expected[name], name
     assert_agrees(warehouse, market)
+
+
+def test_the_window_of_the_heatmap_moves_on_and_back(warehouse: Warehouse) -> None:
+    """Old steps stand as they were built, what left the window goes, and what comes back is built again."""
+    days = ("--vars", "{liquidation_heatmap_days: 1}")
+    start = archive.day("2024-03-01")
+    market = generate("BTCUSDT", start, 4, "60000", seed=6)
+    rows = "select * from marts.liquidation_heatmap order by all"
+
+    def built(plan_from: str | None) -> list[tuple[object, ...]]:
+        warehouse.load()
+        warehouse.build_untested("--select", "+liquidation_heatmap", *days)
+        found = warehouse.query(rows)
+        planned = warehouse.query("select rebuild_from::varchar from state.rebuild_plan where model like '%heatmap'")
+        assert planned == [(plan_from,)]
+        warehouse.build_untested("--select", "liquidation_heatmap", "--full-refresh", *days)
+        assert warehouse.query(rows) == found
+        return found
+
+    # The last candle of the second day is that of 10:20: its step ends early.
+    until = start + timedelta(days=1, hours=10, minutes=25)
+    held = {time: candle for time, candle in market.candles.items() if time < until}
+    market.write(warehouse.data, start, start + timedelta(days=1))
+    Market(market.symbol, held, market.marks, market.snapshots).write(
+        warehouse.data, start + timedelta(days=1), start + timedelta(days=2)
+    )
+    short = built("1970-01-01 00:00:00")
+    # Candles alone, from noon on: what comes sooner could turn labels of snapshots before it, and reach back to them.
+    third = start + timedelta(days=2)
+    candles = [candle for time, candle in market.candles.items() if 12 <= (time - third) / timedelta(hours=1) < 24]
+    market.write_klines(warehouse.data, third, "klines", candles)
+    moved = built("2024-03-02 10:00:00")
+    assert {row[1] for row in short} & {row[1] for row in moved} == set()
+    warehouse.run(sys.executable, "-m", "loaders", "forget", "--start", "2024-03-03")
+    for path in warehouse.data.rglob("*-2024-03-03.csv"):
+        path.unlink()
+    assert built("1970-01-01 00:00:00") == short

@@ -7,9 +7,7 @@ such as the ledger, but never a table of trades or candles: memory would grow wi
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -49,13 +47,13 @@ def overlapping(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     """A built warehouse whose files overlap."""
     warehouse = with_overlaps(Warehouse(tmp_path_factory.mktemp("plans")))
     warehouse.load()
-    warehouse.build_untested()
+    warehouse.build_untested("--select", "fqn:*")
     return warehouse
 
 
 def queries(warehouse: Warehouse) -> Iterator[tuple[str, str]]:
     """Every query over the warehouse, by name: models as an incremental build runs them, tests, views, expectations."""
-    warehouse.run(str(Path(sys.executable).with_name("dbt")), "compile", "--quiet")
+    warehouse.dbt("compile")
     nodes = json.loads((warehouse.folder / "target" / "manifest.json").read_text())["nodes"]
     for result in json.loads((warehouse.folder / "target" / "run_results.json").read_text())["results"]:
         # A model in Python has no query of its own.

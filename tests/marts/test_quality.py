@@ -15,6 +15,8 @@ from tests.marts.test_rebuild import Step, assert_like_one_full_build, assert_pi
 from tests.support import archive
 from tests.support.warehouse import PROJECT, Warehouse
 
+#: What finds gaps, and all below it.
+GAP_MARTS = ("--select", "+marts.quality")
 RECORDS = PROJECT.parent / "shared" / "data"
 
 
@@ -335,14 +337,14 @@ def test_checks_warn_of_what_is_missing_and_of_nothing_else(built: Warehouse) ->
     ],
 )
 def test_any_order_finds_the_same_gaps(warehouse: Warehouse, batches: list[tuple[Step, ...]]) -> None:
-    assert_pieces_like_one_full_build(warehouse, batches)
+    assert_pieces_like_one_full_build(warehouse, batches, *GAP_MARTS)
 
 
 def test_gaps_that_are_filled_and_torn_again(warehouse: Warehouse) -> None:
     for step in STEPS:
         step(warehouse.data)
     warehouse.load()
-    warehouse.build_untested()
+    warehouse.build_untested(*GAP_MARTS)
     # The missing day of each comes late; a day that was whole loses an hour around midnight; trades are published anew.
     archive.klines(warehouse.data, "AAAUSDT", "2024-03-03", keep=without("2024-03-03 23:55"))
     archive.klines(warehouse.data, "AAAUSDT", "2024-03-04", keep=without_hours(0))
@@ -350,8 +352,8 @@ def test_gaps_that_are_filled_and_torn_again(warehouse: Warehouse) -> None:
     archive.agg_trades(warehouse.data, "BBBUSDT", "2024-03-03", first_id=1000 + 2 * 8640, keep=without_hours(0, 22, 23))
     ohlcvt(warehouse.data, "AAAUSD", 1440, [("2020-01-01", 46), ("2020-01-03", 48), ("2020-01-04", 49)])
     warehouse.load()
-    warehouse.build_untested()
-    assert_like_one_full_build(warehouse)
+    warehouse.build_untested(*GAP_MARTS)
+    assert_like_one_full_build(warehouse, *GAP_MARTS)
     found = warehouse.query(
         "select gap_start, gap_end, missing from marts.data_gaps where market = 'um' and symbol = 'AAAUSDT'"
         " and dataset = 'klines' and \"interval\" = '5m' order by 1"
@@ -412,7 +414,7 @@ def test_each_fault_is_found_by_its_check(warehouse: Warehouse) -> None:
             "update raw.binance_metrics set sum_open_interest_value = sum_open_interest * 140 "
             f"{of} between '2024-03-01 07:00' and '2024-03-01 08:00'"
         )
-    warehouse.build_untested()
+    warehouse.build_untested(*GAP_MARTS)
     found = warehouse.query(
         "select symbol, check_name, value, status from marts.quality_checks where status != 'pass' order by all"
     )
@@ -466,7 +468,7 @@ def test_each_fault_is_found_by_its_check(warehouse: Warehouse) -> None:
 def test_real_records_raise_nothing_but_the_gaps_they_have(tmp_path: Path) -> None:
     warehouse = Warehouse(tmp_path)
     warehouse.load(RECORDS)
-    warehouse.build()
+    warehouse.build_untested(*GAP_MARTS)
     spot_hours = [
         ("klines", "spot", symbol, "1h", start, start + timedelta(hours=1), 1)
         for symbol in ("BTCUSDT", "ETHUSDT")

@@ -22,11 +22,15 @@ from tests.support.warehouse import PROJECT, Warehouse
 Step = Callable[[Path], None]
 
 
-def assert_like_one_full_build(warehouse: Warehouse) -> None:
+#: The levels and all below them: every model that follows changes, but for those that find gaps.
+LEVELS = ("--select", "+liquidation_levels")
+
+
+def assert_like_one_full_build(warehouse: Warehouse, *options: str) -> None:
     """The marts are what a new warehouse has that saw only the files as they are now."""
     fresh = Warehouse(warehouse.folder / "fresh")
     fresh.load(warehouse.data)
-    fresh.build_untested()
+    fresh.build_untested(*options)
     expected, found = fresh.marts(), warehouse.marts()
     assert found.keys() == expected.keys()
     assert expected["klines_5m"], "the comparison must not be one of empty tables"
@@ -34,14 +38,14 @@ def assert_like_one_full_build(warehouse: Warehouse) -> None:
         assert found[name] == rows, name
 
 
-def assert_pieces_like_one_full_build(warehouse: Warehouse, batches: Sequence[Sequence[Step]]) -> None:
+def assert_pieces_like_one_full_build(warehouse: Warehouse, batches: Sequence[Sequence[Step]], *options: str) -> None:
     """Each batch is written, landed and built before the next."""
     for batch in batches:
         for step in batch:
             step(warehouse.data)
         warehouse.load()
-        warehouse.build_untested()
-    assert_like_one_full_build(warehouse)
+        warehouse.build_untested(*options)
+    assert_like_one_full_build(warehouse, *options)
 
 
 def first_days(data: Path) -> None:
@@ -125,14 +129,33 @@ def test_a_second_build_changes_nothing_and_works_on_nothing(warehouse: Warehous
     assert warehouse.query("select * from state.rebuild_plan") == []
 
 
+def test_a_nightly_build_tests_the_rows_it_made_and_all_of_them_after_anything_else(warehouse: Warehouse) -> None:
+    """A doubled row of an old day is for `dbt test`; one that a build makes is found by that build."""
+    tested = "open_interest_5m"
+    first_days(warehouse.data)
+    warehouse.load()
+    warehouse.build()
+    archive.metrics(warehouse.data, "AAAUSDT", "2024-03-05")
+    warehouse.load()
+    doubled = "insert into marts.open_interest_5m from marts.open_interest_5m where snapshot_at = '{}'"
+    warehouse.change(doubled.format("2024-03-02 10:00"))
+    warehouse.build("--select", f"+{tested}")
+    # That build left most of the project out, so what it did not test is in no plan: all rows are tested.
+    printed = warehouse.build("--select", f"+{tested}", expect=1)
+    assert "open_interest_5m_has_one_row_per_key" in printed
+    assert "Got 1 result" in warehouse.dbt("test", "--select", tested, expect=1)
+    warehouse.build("--select", f"+{tested}", "--full-refresh")
+    warehouse.dbt("test", "--select", tested)
+
+
 def test_only_the_touched_suffix_is_planned(warehouse: Warehouse) -> None:
     first_days(warehouse.data)
     second_symbol_years_later(warehouse.data)
     warehouse.load()
-    warehouse.build_untested()
+    warehouse.build_untested("--select", "+klines_5m")
     archive.klines(warehouse.data, "AAAUSDT", "2024-03-03", keep=lambda time: time.hour != 7)
     warehouse.load()
-    warehouse.build_untested()
+    warehouse.build_untested("--select", "+klines_5m")
     planned = warehouse.query("select symbol, rebuild_from from state.rebuild_plan where model = 'klines_5m'")
     assert planned == [("AAAUSDT", (archive.day("2024-03-03") - timedelta(minutes=5)).replace(tzinfo=None))]
 
@@ -140,12 +163,12 @@ def test_only_the_touched_suffix_is_planned(warehouse: Warehouse) -> None:
 def test_a_model_alone_does_not_run_ahead_of_the_models_below_it(warehouse: Warehouse) -> None:
     first_days(warehouse.data)
     warehouse.load()
-    warehouse.build_untested()
+    warehouse.build_untested(*LEVELS)
     late_days(warehouse.data)
     warehouse.load()
     warehouse.build_untested("--select", "candles_with_side")
-    warehouse.build_untested()
-    assert_like_one_full_build(warehouse)
+    warehouse.build_untested(*LEVELS)
+    assert_like_one_full_build(warehouse, *LEVELS)
 
 
 def test_a_symbol_that_was_forgotten_leaves_every_mart(warehouse: Warehouse) -> None:
@@ -163,14 +186,14 @@ def test_a_symbol_that_was_forgotten_leaves_every_mart(warehouse: Warehouse) -> 
 def test_a_changed_var_or_seed_rebuilds_what_stands_on_it(warehouse: Warehouse) -> None:
     first_days(warehouse.data)
     warehouse.load()
-    warehouse.build_untested()
+    warehouse.build_untested(*LEVELS)
     of_close = warehouse.marts()
 
-    warehouse.build_untested("--vars", "{liquidation_entry_price: vwap}")
+    warehouse.build_untested(*LEVELS, "--vars", "{liquidation_entry_price: vwap}")
     of_vwap = warehouse.marts()
     assert of_vwap["liquidation_levels"] != of_close["liquidation_levels"]
     assert of_vwap["candles_with_side"] == of_close["candles_with_side"]
-    warehouse.build_untested()
+    warehouse.build_untested(*LEVELS)
     assert warehouse.marts() == of_close
 
     warehouse.project = copied_project(warehouse.folder / "project")
@@ -179,10 +202,10 @@ def test_a_changed_var_or_seed_rebuilds_what_stands_on_it(warehouse: Warehouse) 
     assert "0.15" in text
     assert "0.30" in text
     seed.write_text(text.replace("0.15", "0.20").replace("0.30", "0.25"))
-    warehouse.build_untested()
+    warehouse.build_untested(*LEVELS)
     assert warehouse.marts()["liquidation_levels"] != of_close["liquidation_levels"]
     of_seed = warehouse.marts()
-    warehouse.build_untested("--full-refresh")
+    warehouse.build_untested(*LEVELS, "--full-refresh")
     assert warehouse.marts() == of_seed
 
 
@@ -190,7 +213,7 @@ def test_a_seed_counts_as_it_stands_in_its_table_not_as_its_file_is(warehouse: W
     """`dbt run` reads the table; the new file, which nobody seeded, must not be written down as worked in."""
     first_days(warehouse.data)
     warehouse.load()
-    warehouse.build_untested()
+    warehouse.build_untested(*LEVELS)
     warehouse.project = copied_project(warehouse.folder / "project")
     seed = warehouse.project / "seeds" / "leverage_weights.csv"
     seed.write_text(seed.read_text().replace("0.15", "0.20").replace("0.30", "0.25"))
@@ -198,10 +221,10 @@ def test_a_seed_counts_as_it_stands_in_its_table_not_as_its_file_is(warehouse: W
     before = warehouse.marts(), warehouse.query(fingerprints)
     warehouse.run(str(Path(sys.executable).with_name("dbt")), "run", "--quiet")
     assert (warehouse.marts(), warehouse.query(fingerprints)) == before
-    warehouse.build_untested()
+    warehouse.build_untested(*LEVELS)
     after = warehouse.marts()
     assert after["liquidation_levels"] != before[0]["liquidation_levels"]
-    warehouse.build_untested("--full-refresh")
+    warehouse.build_untested(*LEVELS, "--full-refresh")
     assert warehouse.marts() == after
 
 
@@ -228,16 +251,16 @@ def test_a_table_whose_columns_are_not_those_described_is_built_anew(warehouse: 
     """As a project meets it that was updated: the table is of before, its rows may not be carried in."""
     first_days(warehouse.data)
     warehouse.load()
-    warehouse.build_untested()
+    warehouse.build_untested(*LEVELS)
     with duckdb.connect(str(warehouse.path)) as connection:
         for change in OLDER.values():
             connection.execute(change)
     late_days(warehouse.data)
     warehouse.load()
-    warehouse.build_untested()
+    warehouse.build_untested(*LEVELS)
     for model in OLDER:
         planned = f"select distinct rebuild_from from state.rebuild_plan where model = '{model}'"
         assert warehouse.query(planned) == [(archive.day("1970-01-01").replace(tzinfo=None),)], model
-    assert_like_one_full_build(warehouse)
-    warehouse.build_untested()
+    assert_like_one_full_build(warehouse, *LEVELS)
+    warehouse.build_untested(*LEVELS)
     assert warehouse.query("select * from state.rebuild_plan") == []

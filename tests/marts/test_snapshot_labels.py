@@ -15,6 +15,8 @@ SIDES = """
 LABELS = (
     "select strftime(period_start, '%m-%d'), label, decided_by from intermediate.int_metrics_snapshot_labels order by 1"
 )
+#: The sides of candles and what labels decide below them.
+ONLY_SIDES = ("--select", "+candles_with_side", "+open_interest_5m")
 
 
 def days_of_candles(data: Path) -> None:
@@ -27,7 +29,7 @@ def test_files_of_both_kinds_and_the_change_between_them_give_the_same_sides(war
     for of in DAYS:
         archive.metrics(warehouse.data, "AAAUSDT", of)
     warehouse.load()
-    warehouse.build_untested()
+    warehouse.build_untested(*ONLY_SIDES)
 
     mixed = Warehouse(warehouse.folder / "mixed")
     days_of_candles(mixed.data)
@@ -35,7 +37,7 @@ def test_files_of_both_kinds_and_the_change_between_them_give_the_same_sides(war
     for of, label_minutes in zip(DAYS, (5, 5, 0, 0), strict=True):
         archive.metrics(mixed.data, "AAAUSDT", of, label_minutes=label_minutes)
     mixed.load()
-    mixed.build()
+    mixed.build(*ONLY_SIDES)
 
     assert mixed.query(LABELS) == [
         ("03-01", "start", "measured"),
@@ -54,7 +56,7 @@ def test_a_change_from_instants_to_starts_leaves_out_one_snapshot_and_doubles_no
     for of, label_minutes in zip(DAYS, (0, 0, 5, 5), strict=True):
         archive.metrics(warehouse.data, "AAAUSDT", of, label_minutes=label_minutes)
     warehouse.load()
-    warehouse.build()
+    warehouse.build(*ONLY_SIDES)
     unknown = [time for time, _, event in warehouse.query(SIDES) if event is None]
     # 00:00 of the third day is in no file: the changes before and after it are unknown.
     assert [str(time) for time in unknown] == ["2024-03-02 23:55:00", "2024-03-03 00:00:00"]
@@ -65,14 +67,14 @@ def test_a_file_without_candles_takes_the_label_of_its_nearest_measured_neighbou
     for of in DAYS:
         archive.metrics(warehouse.data, "AAAUSDT", of, label_minutes=5)
     warehouse.load()
-    warehouse.build_untested()
+    warehouse.build_untested(*ONLY_SIDES)
     assert {label for _, label, _ in warehouse.query(LABELS)} == {"start"}
 
     # Late candles measure the second day; what was built by the neighbour's label stays what a full build gives.
     archive.klines(warehouse.data, "AAAUSDT", DAYS[1])
     archive.metrics(warehouse.data, "AAAUSDT", DAYS[3], label_minutes=0)
     warehouse.load()
-    warehouse.build_untested()
+    warehouse.build_untested(*ONLY_SIDES)
     assert warehouse.query(LABELS) == [
         ("03-01", "start", "nearest measured file"),
         ("03-02", "start", "measured"),
@@ -80,7 +82,7 @@ def test_a_file_without_candles_takes_the_label_of_its_nearest_measured_neighbou
         ("03-04", "instant", "measured"),
     ]
     rebuilt = warehouse.marts()
-    warehouse.build_untested("--full-refresh")
+    warehouse.build_untested(*ONLY_SIDES, "--full-refresh")
     assert warehouse.marts() == rebuilt
 
 
@@ -89,13 +91,13 @@ def test_late_candles_that_turn_the_label_of_earlier_snapshots_reach_back_to_the
         archive.metrics(warehouse.data, "AAAUSDT", of, label_minutes=5)
     archive.klines(warehouse.data, "AAAUSDT", DAYS[0], keep=lambda time: time.hour == 0 and time.minute < 30)
     warehouse.load()
-    warehouse.build_untested()
+    warehouse.build_untested(*ONLY_SIDES)
     assert {decided_by for *_, decided_by in warehouse.query(LABELS)} == {"assumed"}
 
     archive.klines(warehouse.data, "AAAUSDT", DAYS[2])
     warehouse.load()
-    warehouse.build_untested()
+    warehouse.build_untested(*ONLY_SIDES)
     rebuilt = warehouse.marts()
     assert {label for _, label, _ in warehouse.query(LABELS)} == {"start"}
-    warehouse.build_untested("--full-refresh")
+    warehouse.build_untested(*ONLY_SIDES, "--full-refresh")
     assert warehouse.marts() == rebuilt

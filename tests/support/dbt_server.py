@@ -2,8 +2,9 @@
 
 Most of a small build's time is dbt's start: importing it and parsing the project take longer than the models. So one
 process for each process of tests does both, and forks for each build it is asked for. The fork sets its own
-environment, runs the command with the parsed project, closes the warehouse and ends. Where variables are given or the
-project is a copy, the fork parses for itself.
+environment, runs the command with the parsed project, closes the warehouse and ends. Where the project is a copy, the
+fork parses for itself. Variables are read when a model is compiled; one that decides what a model refers to would have
+to be parsed, too.
 
 Requests and answers are lines of JSON on stdin and stdout; it ends when stdin does.
 """
@@ -11,6 +12,7 @@ Requests and answers are lines of JSON on stdin and stdout; it ends when stdin d
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import os
 import signal
@@ -37,7 +39,7 @@ def run(arguments: list[str], project: Path, environment: dict[str, str]) -> tup
             "project": str(project),
             "environment": environment,
             "printed": printed.name,
-            "parsed": project == PROJECT and "--vars" not in arguments,
+            "parsed": project == PROJECT,
         }
         server = _server()
         assert server.stdin is not None
@@ -57,6 +59,8 @@ def _server() -> subprocess.Popen[str]:
 
 
 def _serve() -> None:
+    # A Python model's library, which takes longer to load than most models take to run.
+    importlib.import_module("pandas")
     from dbt.cli.main import dbtRunner
 
     # What dbt prints must not come between the answers.
@@ -70,6 +74,10 @@ def _serve() -> None:
     if not parsed.success:
         sys.exit(f"the project cannot be parsed: {parsed.exception}")
     assert threading.active_count() == 1, "a fork of several threads can hang"
+    # A fork lives for one build: going through the parsed project again and again finds nothing to throw away.
+    gc.collect()
+    gc.freeze()
+    gc.disable()
     for line in sys.stdin:
         request = json.loads(line)
         child = os.fork()

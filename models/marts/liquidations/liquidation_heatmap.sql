@@ -6,24 +6,39 @@ levels as (
 
 ),
 
-candles as (
+rebuild_plan as (
 
-    select
-        symbol,
-        open_time + interval '5 minutes' as closed_at,
-        {{ candle_start('open_time', var('liquidation_heatmap_step_minutes')) }} as bucket_at
-    from {{ ref('candles_with_side') }}
+    select * from {{ source('state', 'rebuild_plan') }}
+    where model = 'liquidation_heatmap'
 
 ),
 
 last_candles as (
 
     select
+        rebuild_plan.symbol,
+        rebuild_plan.rebuild_from,
+        max(candles.open_time) as open_time
+    from {{ ref('candles_with_side') }} as candles
+    inner join rebuild_plan
+        on candles.symbol = rebuild_plan.symbol
+    group by rebuild_plan.symbol, rebuild_plan.rebuild_from
+
+),
+
+-- Steps from here on are built; those before it stand as they were built.
+reaches as (
+
+    select
         symbol,
-        max(closed_at) as as_of,
-        max(bucket_at) - interval '{{ var("liquidation_heatmap_days") }} days' as shown_from
-    from candles
-    group by symbol
+        open_time + interval '5 minutes' as as_of,
+        greatest(
+            {{ candle_start('rebuild_from', var('liquidation_heatmap_step_minutes')) }},
+            {{ candle_start('open_time', var('liquidation_heatmap_step_minutes')) }}
+            - interval '{{ var("liquidation_heatmap_days") }} days'
+            + interval '{{ var("liquidation_heatmap_step_minutes") }} minutes'
+        ) as first_bucket_at
+    from last_candles
 
 ),
 
@@ -32,16 +47,22 @@ buckets as (
 
     select
         candles.symbol,
-        candles.bucket_at,
+        {{ candle_start('candles.open_time', var('liquidation_heatmap_step_minutes')) }} as bucket_at,
         least(
-            candles.bucket_at + interval '{{ var("liquidation_heatmap_step_minutes") }} minutes', last_candles.as_of
+            {{ candle_start('candles.open_time', var('liquidation_heatmap_step_minutes')) }}
+            + interval '{{ var("liquidation_heatmap_step_minutes") }} minutes',
+            reaches.as_of
         ) as as_of
-    from candles
-    inner join last_candles
+    from {{ ref('candles_with_side') }} as candles
+    inner join reaches
         on
-            candles.symbol = last_candles.symbol
-            and candles.bucket_at > last_candles.shown_from
-    group by candles.symbol, candles.bucket_at, last_candles.as_of
+            candles.symbol = reaches.symbol
+            and candles.open_time >= reaches.first_bucket_at
+    where candles.open_time >= {{ rebuild_floor() }}
+    group by
+        candles.symbol,
+        {{ candle_start('candles.open_time', var('liquidation_heatmap_step_minutes')) }},
+        reaches.as_of
 
 ),
 
@@ -53,11 +74,12 @@ timeline as (
             as bucket_at,
         min(timeline.log_share_total) as log_share_total
     from {{ ref('int_liquidation_timeline') }} as timeline
-    inner join last_candles
+    inner join reaches
         on
-            timeline.symbol = last_candles.symbol
-            and timeline.step_at <= last_candles.as_of
-            and timeline.step_at > last_candles.shown_from
+            timeline.symbol = reaches.symbol
+            and timeline.step_at <= reaches.as_of
+            and timeline.step_at > reaches.first_bucket_at
+    where timeline.step_at >= {{ rebuild_floor() }}
     group by
         timeline.symbol,
         {{ candle_start("timeline.step_at - interval '5 minutes'", var('liquidation_heatmap_step_minutes')) }}
@@ -92,10 +114,10 @@ shown_levels as (
         cast(levels.volume_usd as double) as volume_usd,
         cast(levels.log_share_at_open as double) as log_share_at_open
     from levels
-    inner join last_candles
+    inner join reaches
         on
-            levels.symbol = last_candles.symbol
-            and {{ level_ended_at('levels') }} > last_candles.shown_from
+            levels.symbol = reaches.symbol
+            and {{ level_ended_at('levels') }} > reaches.first_bucket_at
     where levels.price_bin is not null
 
 ),

@@ -127,6 +127,7 @@ judged as (
         bankruptcy_price,
         average_price,
         quantity,
+        bracket_symbol,
         maintenance_margin_rate,
         liquidation_price,
         {{ rounded_product('quantity', 'liquidation_price', 'decimal(38, 8)') }} as volume_usd,

@@ -4,7 +4,7 @@
     select
         *,
         {{ dbt.string_literal(dbt.escape_single_quotes(expression)) }} as failure_type
-    from {{ model }}
+    from {{ rows_to_test(model) }}
     where ({{ expression }}) is not true
 
 {% endtest %}

@@ -24,12 +24,19 @@
 
     ),
 
-    grid as (
+    steps as (
 
         select distinct
             symbol,
             {{ explode_steps('period_start', 'period_end') }} as slot
         from periods
+
+    ),
+
+    grid as (
+
+        select * from steps
+        where {{ rows_to_test_condition('slot') or 'true' }}
 
     ),
 

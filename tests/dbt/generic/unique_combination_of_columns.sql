@@ -5,7 +5,7 @@
 
     keys as (
 
-        select {{ combination_of_columns | join(', ') }} from {{ model }}
+        select {{ combination_of_columns | join(', ') }} from {{ rows_to_test(model) }}
 
     ),
 

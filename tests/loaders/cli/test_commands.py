@@ -126,6 +126,85 @@ def test_check_names_what_is_wrong(filled: Warehouse) -> None:
     assert (status, "web page" in out) == (1, True)
 
 
+def checked(house: Warehouse, *options: str) -> tuple[int, dict[str, str]]:
+    """Exit status of `check`, and the details of what failed."""
+    status, out, _ = run(house, "--json", "check", *options)
+    return status, {one["name"]: one["detail"] for one in json.loads(out)["checks"] if not one["passed"]}
+
+
+def test_a_folder_that_is_not_mounted_is_not_green(filled: Warehouse, tmp_path: Path) -> None:
+    mount = tmp_path / "mount"
+    mount.mkdir()
+    write(mount / "lost+found" / "notes.txt", "x")
+    status, bad = checked(filled, "--data-dir", str(filled.data), "--data-dir", str(mount))
+    assert (status, list(bad)) == (1, ["folders"])
+    assert f"{mount} holds no file of a dataset: is the disk mounted" in bad["folders"]
+    # Nothing is built or published again from what was landed before.
+    status, out, _ = run(filled, "--json", "run", "--data-dir", str(mount))
+    steps = {step["step"]: step["outcome"] for step in json.loads(out)["steps"]}
+    assert (status, steps["check"], steps["load"]) == (1, "failed", "skipped")
+
+
+def test_data_older_than_asked_for_are_told(filled: Warehouse) -> None:
+    folder = ("--data-dir", str(filled.data))
+    assert checked(filled, *folder) == (0, {})
+    # As far as names tell, before the files are landed and after.
+    for newest in ("2024-03-07 00:00", "2024-03-06 23:55"):
+        status, bad = checked(filled, *folder, "--max-age", "3d")
+        assert (status, list(bad)) == (1, ["age"])
+        assert f"data until {newest}, " in bad["age"]
+        assert checked(filled, *folder, "--max-age", "99999d") == (0, {})
+        filled.load()
+    status, _, err = run(filled, "check", *folder, "--max-age", "soon")
+    assert (status, "write it as 36h or 3d" in err) == (2, True)
+
+
+def test_a_symbol_that_nothing_has_is_named_with_what_was_meant(filled: Warehouse) -> None:
+    folder = ("--data-dir", str(filled.data))
+    for command in (("load", "--dry-run"), ("load",), ("check",), ("run", "--dry-run")):
+        status, out, _ = run(filled, *command, *folder, "--symbol", "BTC")
+        assert (status, "did you mean BTCUSDT?" in " ".join(out.split())) == (1, True), command
+    filled.load()
+    status, _, err = run(filled, "forget", "--symbol", "BTC")
+    assert (status, "BTC (did you mean BTCUSDT?)" in err) == (1, True)
+
+
+def test_what_is_no_file_of_a_dataset_is_not_recorded(filled: Warehouse, tmp_path: Path) -> None:
+    """A folder of a system: links that lead outward, whatever they are called, and things nobody knows."""
+    outside = write(tmp_path / "outside" / "passwd", "x")
+    for name in ("mtab", "hosts.csv", "gone.zip", "etc", "BTCUSDT-5m-2024-03-07.csv"):
+        (filled.data / name).symlink_to(outside.parent if name == "etc" else outside)
+    write(filled.data / "table.csv", "x")
+    (filled.data / "folder.csv").mkdir()
+    status, out, _ = run(filled, "--json", "load", "--data-dir", str(filled.data))
+    answer = json.loads(out)
+    told = {Path(one["path"]).name for one in answer["failures"]}
+    # A folder that is not followed may hold data, so it is told each time; a record for ever it makes none.
+    assert (status, told) == (1, {"etc", "BTCUSDT-5m-2024-03-07.csv"})
+    assert {Path(path).name for path in answer["unrecognised"]} == {"hosts.csv", "gone.zip", "table.csv"}
+    recorded = filled.query("select path from ops.ingestion_files where status = 'failed'")
+    assert recorded == [(str(filled.data / "BTCUSDT-5m-2024-03-07.csv"),)]
+
+
+def test_what_is_recorded_can_be_forgotten(filled: Warehouse) -> None:
+    bad = [write(filled.place(f"BTCUSDT-5m-2024-03-1{day}.csv"), "") for day in range(3)]
+    wrong = write(filled.place("BTC!USDT-5m-2024-03-05.csv"), "x")
+    filled.load(expect=1)
+    failed = "select path from ops.ingestion_files where status = 'failed' order by path"
+    assert len(filled.query(failed)) == 4
+    _, out, _ = run(filled, "--json", "status")
+    listed = [one["path"] for one in json.loads(out)["failures"]]
+    for path in (str(bad[0]), str(wrong)):
+        assert path in listed
+        status, out, _ = run(filled, "--json", "forget", "--file", path)
+        assert (status, json.loads(out)["failed"]) == (0, [path])
+    status, out, _ = run(filled, "--json", "forget", "--failed", "--end", "2024-03-11")
+    assert (status, json.loads(out)["failed"], json.loads(out)["forgotten"]) == (0, [str(bad[1])], [])
+    assert run(filled, "forget", "--symbol", "BTCUSDT")[0] == 0
+    assert filled.query("select count(*) from ops.ingestion_files") == [(0,)]
+    filled.consistent()
+
+
 def test_forget_takes_rows_and_ledger(filled: Warehouse) -> None:
     filled.load()
     status, out, _ = run(filled, "--json", "forget", "--start", DAY, "--end", DAY)

@@ -19,7 +19,7 @@ from loaders.delivery.publish import Publication
 from loaders.errors import NotPublishable, PlaceUnwritable, PublishedBusy, WarehouseMissing
 from tests.support.warehouse import Warehouse
 
-PUBLISHES = 50
+PUBLISHES = 20
 
 
 def target_of(warehouse: Warehouse) -> Path:
@@ -272,7 +272,7 @@ print(reads, len(numbers))
 """
 
 
-def test_a_reader_sees_no_error_and_no_mixture_while_50_runs_publish(passed: Warehouse) -> None:
+def test_a_reader_sees_no_error_and_no_mixture_while_20_runs_publish(passed: Warehouse) -> None:
     def publish_number(number: int) -> None:
         another_build(
             passed,

@@ -19,7 +19,7 @@ from tests.support.archive import TRADES, text, write, write_zip
 from tests.support.warehouse import Warehouse
 
 # More of them: python benchmarks/long_runs.py kills
-KILLS = int(os.environ.get("LOAD_KILLS", "25"))
+KILLS = int(os.environ.get("LOAD_KILLS", "12"))
 
 
 def fill(house: Warehouse, *, price: int = 100) -> None:

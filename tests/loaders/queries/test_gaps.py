@@ -8,9 +8,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from loaders.cli.inspecting import addresses_of
 from loaders.errors import MartsMissing
 from loaders.queries import gaps
 from loaders.selection import Selection
+from loaders.settings import Settings
 
 NOW = datetime(2026, 6, 30, 12, tzinfo=UTC).replace(tzinfo=None)
 
@@ -84,3 +86,37 @@ def test_only_what_is_asked_for(marts: duckdb.DuckDBPyConnection) -> None:
 def test_without_a_build_the_remedy_is_named(tmp_path: Path) -> None:
     with pytest.raises(MartsMissing, match="dbt build"):
         gaps.find(duckdb.connect(tmp_path / "warehouse.duckdb"), Selection(), NOW)
+
+
+def gap_of(symbol: str, day: datetime, days: float = 1) -> gaps.Gap:
+    end = day + timedelta(days=days)
+    file = f"data/futures/um/daily/klines/{symbol}/5m/{symbol}-5m-{day:%Y-%m-%d}.zip"
+    return gaps.Gap("binance", "klines", "um", symbol, "5m", day, end, int(288 * days), file, None, "all", None, None)
+
+
+def test_gaps_are_shown_by_series_with_totals_in_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    found = [gap_of("AAAUSDT", NOW - timedelta(days=4 * number)) for number in range(1000, 0, -1)]
+    found[500] = gap_of("AAAUSDT", found[500].gap_start, 3)
+    shown = gaps.text([*found, gap_of("BBBUSDT", NOW)])
+    assert "1,001 gaps in 2 series, 288,864 rows missing" in " ".join(shown.split())
+    assert "binance klines um AAAUSDT 5m: 1,000 gaps, 288,576 rows missing" in shown
+    assert "3 days" in shown
+    assert "and 992 shorter ones" in shown
+    first, last = (f"AAAUSDT-5m-{one.gap_start:%Y-%m-%d}.zip" for one in (found[0], found[-1]))
+    assert f"{first} to {last} (1,000 files)" in " ".join(shown.split())
+    assert len(shown.splitlines()) < 30
+    assert max(len(line) for line in shown.splitlines() if ".zip" not in line) <= 80
+    many = gaps.text([gap_of(f"S{number}USDT", NOW) for number in range(500)])
+    assert "binance klines um S499USDT 5m" in many
+    assert len(many.splitlines()) < 510
+
+
+def test_the_files_that_would_fill_gaps_are_a_list_of_addresses() -> None:
+    settings = Settings(binance_archive_url="https://archive.example")
+    folder = "https://archive.example/data/futures/um/daily/klines/AAAUSDT/5m"
+    start = datetime(2026, 6, 28, 12, tzinfo=UTC).replace(tzinfo=None)
+    assert addresses_of([gap_of("AAAUSDT", start), gap_of("AAAUSDT", start)], settings) == [
+        f"{folder}/AAAUSDT-5m-2026-06-28.zip",
+        f"{folder}/AAAUSDT-5m-2026-06-29.zip",
+    ]

@@ -143,6 +143,10 @@ def test_what_the_exchange_has_not_published_yet_is_asked_for_again(place: Place
     assert place.times("binance_metrics", "create_time")[-1] == late.replace(tzinfo=None)
 
 
+#: What the commands ask of a build, and all below it.
+GAPS = ("--select", "+data_gaps", "+data_completeness", "+klines_5m")
+
+
 def test_from_an_empty_folder_to_no_fillable_gap(place: Place, tmp_path: Path) -> None:
     """Fetch, load, build, gaps, backfill, gaps; then the same again, which asks for listings alone."""
     gap = archive.day("2026-07-02").replace(hour=7)
@@ -158,7 +162,7 @@ def test_from_an_empty_folder_to_no_fillable_gap(place: Place, tmp_path: Path) -
     place.server.absent = lambda symbol, at: lost <= at < lost + timedelta(minutes=10)
     assert len(place.fetch(selection("BTCUSDT")).wanted) == 6
     place.warehouse.load()
-    place.warehouse.build_untested()
+    place.warehouse.build_untested(*GAPS)
     assert _gaps(place) == [(dataset, missing, None, True) for dataset in ("klines", "metrics") for missing in (4, 2)]
     place.backfill()
     # The build has not seen it yet; nothing is left to ask for.
@@ -170,7 +174,7 @@ def test_from_an_empty_folder_to_no_fillable_gap(place: Place, tmp_path: Path) -
     }
     for is_built in (False, True):
         if is_built:
-            place.warehouse.build_untested()
+            place.warehouse.build_untested(*GAPS)
         before = (place.warehouse.contents(), sorted(place.warehouse.data.rglob("*")))
         place.server.log.clear()
         assert (place.fetch().wanted, place.warehouse.load().totals.files_loaded, place.backfill().attempts) == (
@@ -193,7 +197,7 @@ def test_from_an_empty_folder_to_no_fillable_gap(place: Place, tmp_path: Path) -
     place.server.publish(archive.klines(root, "BTCUSDT", "2026-07-02"), root, day=5)
     assert [one.reason for one in place.fetch().wanted] == ["changed in the archive"]
     place.warehouse.load()
-    place.warehouse.build_untested()
+    place.warehouse.build_untested(*GAPS)
     assert place.warehouse.query(sources.format(end="'2026-07-03'")) == [("klines_5m",)]
 
 

@@ -58,7 +58,7 @@ def quick_build(monkeypatch: pytest.MonkeyPatch) -> Callable[[Built], None]:
     """Puts an answer in the place of dbt."""
 
     def answer(built: Built) -> None:
-        monkeypatch.setattr(dbt, "build", lambda project, path, wait_seconds, reporter: built)
+        monkeypatch.setattr(dbt, "build", lambda project, path, **_: built)
 
     return answer
 
@@ -167,7 +167,7 @@ def known_project(warehouse: Warehouse) -> None:
         )
         plan = planned(read, suites(warehouse.project))
         results = tuple(
-            Result(suite.table.full_name, one.expectation.name, "", "pass", 0, None, one.asked_of)
+            Result(suite.table.full_name, one.expectation.name, "", "pass", 0, None, asked_of=one.asked_of)
             for suite, of_suite in plan.questions
             for one in of_suite
         )

@@ -75,7 +75,9 @@ class House:
         for suite, questions in plan.questions:
             for one in questions:
                 rows = self.number(f"select count(*) from ({one.sql})") if one.sql else 0
-                result = Result(suite.table.full_name, one.expectation.name, "", "pass", rows, None, one.asked_of)
+                result = Result(
+                    suite.table.full_name, one.expectation.name, "", "pass", rows, None, asked_of=one.asked_of
+                )
                 results.append(replace(result, status="fail") if rows else result)
         for table in ("changed_files", "changed_series"):
             self.connection.execute(f"drop table if exists temp.{table}")

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from loaders import warehouse
-from loaders.errors import FolderNotOurs, WarehouseBusy, WarehouseMissing
+from loaders.delivery import publish
+from loaders.errors import FolderNotOurs, NotBuilt, WarehouseBusy, WarehouseMissing, WarehouseRenamed
 from loaders.validation import runner
 from loaders.validation.runner import Validation
 from loaders.validation.suites import Expectation, Suite, suites
@@ -413,7 +414,12 @@ def test_the_command_prints_a_table_or_json_and_ends_with_1(passed: Warehouse) -
     passed.environment["LOADERS_DATA_DOCS"] = str(passed.folder / "docs")
     passed.change("update marts.liquidation_map set last_price = 1")
     text = passed.run(sys.executable, "-m", "loaders", "validate", expect=1)
-    assert "prices_are_the_last_ones" in text
+    # What somebody needs who must act: how many rows, of which symbol and day, how to see them, what to do.
+    assert "fail marts.liquidation_map prices_are_the_last_ones: " in text
+    assert "AAAUSDT, BBBUSDT, 2024-03-03" in " ".join(text.split())
+    assert "remedy for marts.liquidation_map: `dbt build --full-refresh`" in " ".join(text.split())
+    query = passed.folder / "docs" / "queries" / "marts.liquidation_map.prices_are_the_last_ones.sql"
+    assert {row[0] for row in passed.query(query.read_text())} == {"AAAUSDT", "BBBUSDT"}
     assert (passed.folder / "docs" / "index.html").exists()
     answer = json.loads(passed.run(sys.executable, "-m", "loaders", "--json", "validate", expect=1))
     assert (answer["passed"], answer["failed"], answer["errors"]) == (False, 1, 0)
@@ -421,6 +427,17 @@ def test_the_command_prints_a_table_or_json_and_ends_with_1(passed: Warehouse) -
     assert [(one["table"], one["expectation"]) for one in bad] == [
         ("marts.liquidation_map", "prices_are_the_last_ones")
     ]
+
+
+def test_before_a_build_and_under_another_name_the_remedy_is_named(passed: Warehouse, house: Warehouse) -> None:
+    house.load()
+    with pytest.raises(NotBuilt, match="run `dbt build`"):
+        validated(house)
+    renamed = passed.path.rename(passed.path.with_name("renamed.duckdb"))
+    with pytest.raises(WarehouseRenamed, match=r"built as warehouse\.duckdb"):
+        runner.validate(passed.settings, renamed)
+    with pytest.raises(WarehouseRenamed, match="rename it back, or run `dbt build`"):
+        publish.publish(passed.settings, renamed, passed.folder / "marts.duckdb")
 
 
 def test_pages_replace_those_of_the_last_run_and_nothing_else(passed: Warehouse, tmp_path: Path) -> None:

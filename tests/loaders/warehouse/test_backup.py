@@ -116,6 +116,6 @@ def test_a_restored_warehouse_goes_on_where_the_backup_was_taken(built_once: War
         archive.klines(warehouse.data, "AAAUSDT", "2024-03-03")
         archive.metrics(warehouse.data, "AAAUSDT", "2024-03-03")
         warehouse.load()
-        warehouse.build_untested()
+        warehouse.build_untested("--select", "+liquidation_map")
     assert restored.marts() == went_on.marts()
     assert restored.query("select count(*) from marts.klines_5m where open_time >= '2024-03-03'") == [(288,)]

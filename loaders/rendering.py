@@ -1,0 +1,86 @@
+"""Text for a terminal: lines and tables that fit its width, sizes and lengths of time as people read them."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import textwrap
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+_SIZES = ("B", "kB", "MB", "GB", "TB")
+_NARROWEST = 60
+
+
+def width() -> int:
+    """Columns of the terminal (or COLUMNS), 80 where there is none: a pipe, cron's mail."""
+    return max(shutil.get_terminal_size((80, 24)).columns, _NARROWEST)
+
+
+def size(count: int) -> str:
+    """Bytes for people: `1.2 GB`, in powers of a thousand."""
+    number = float(count)
+    for unit in _SIZES:
+        if number < 999.5 or unit == _SIZES[-1]:
+            return f"{number:.0f} {unit}" if unit == "B" or number >= 99.95 else f"{number:.1f} {unit}"
+        number /= 1000
+    raise AssertionError("unreachable")
+
+
+def counted(number: int, what: str) -> str:
+    """`1 row`, `2 rows`."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def length(time: timedelta) -> str:
+    """A length of time for people: `5 days`, `7 h`, `12 min`."""
+    minutes = int(time.total_seconds() // 60)
+    if minutes < 120:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // 1440} days"
+
+
+def minute(time: datetime | None) -> str:
+    """A UTC time to the minute; nothing for None."""
+    return f"{time:%Y-%m-%d %H:%M}" if time else ""
+
+
+def near(path: str | Path) -> str:
+    """A path as seen from here: relative where it lies in the working folder, else as it is."""
+    here = f"{Path.cwd()}{os.sep}"
+    return str(path).removeprefix(here)
+
+
+def wrapped(text: str, indent: str = "", first: str | None = None) -> str:
+    """A paragraph within the terminal's width. Long words, such as paths, stay whole."""
+    return "\n".join(
+        textwrap.wrap(
+            text,
+            width(),
+            initial_indent=indent if first is None else first,
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    )
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = (), indent: int = 0) -> str:
+    """A plain table of the terminal's width; only its first column is folded, and `right` columns end together."""
+    drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for place, name in enumerate(columns):
+        drawn.add_column(
+            name, justify="right" if name in right else "left", no_wrap=place > 0, overflow="fold", min_width=len(name)
+        )
+    for row in rows:
+        drawn.add_row(*row)
+    console = Console(file=io.StringIO(), width=width() - indent, markup=False, highlight=False, emoji=False)
+    console.print(drawn)
+    assert isinstance(console.file, io.StringIO)
+    lines = [line.rstrip() for line in console.file.getvalue().splitlines()]
+    return textwrap.indent("\n".join(lines), " " * indent)

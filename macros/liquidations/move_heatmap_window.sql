@@ -1,0 +1,54 @@
+{#-
+    Pre-hook of liquidation_heatmap, after `plan_rebuild`: of each planned symbol,
+
+    - the step that was the newest is built again, since what it shows stood at the last candle and not at its end;
+    - steps that have left the window go;
+    - where the last candle has gone, the window moves back over steps that are not there: all of it is built.
+-#}
+{% macro move_heatmap_window() %}
+    {%- if execute and load_cached_relation(this) is not none and not should_full_refresh() -%}
+        {%- set step_minutes = var('liquidation_heatmap_step_minutes') -%}
+        create or replace temporary table heatmap_windows as
+        select
+            rebuild_plan.symbol,
+            {{ candle_start('max(candles.open_time)', step_minutes) }} as newest_bucket_at,
+            max(built.newest_bucket_at) as built_bucket_at
+        from state.rebuild_plan
+        left join {{ ref('candles_with_side') }} as candles
+            on rebuild_plan.symbol = candles.symbol
+        left join (
+            select
+                symbol,
+                max(bucket_at) as newest_bucket_at
+            from {{ this }}
+            group by symbol
+        ) as built
+            on rebuild_plan.symbol = built.symbol
+        where rebuild_plan.model = '{{ this.name }}'
+        group by rebuild_plan.symbol;
+
+        update state.rebuild_plan
+        set rebuild_from = case
+            when coalesce(windows.newest_bucket_at >= windows.built_bucket_at, false)
+                then least(
+                    {{ candle_start('rebuild_plan.rebuild_from', step_minutes) }}, windows.built_bucket_at
+                )
+            else timestamp '1970-01-01'
+        end
+        from heatmap_windows as windows
+        where
+            rebuild_plan.model = '{{ this.name }}'
+            and rebuild_plan.symbol = windows.symbol;
+
+        delete from {{ this }}
+        using heatmap_windows as windows
+        where
+            {{ this }}.symbol = windows.symbol
+            and {{ this }}.bucket_at
+            <= windows.newest_bucket_at - interval '{{ var("liquidation_heatmap_days") }} days';
+
+        drop table heatmap_windows;
+
+        {{ set_rebuild_floor() }}
+    {%- endif -%}
+{% endmacro %}
