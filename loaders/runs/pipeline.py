@@ -170,7 +170,7 @@ def run(
         done.steps.append(step)
         say(step.text)
     if done.regressions:
-        say("\n".join(f"worse than in the published file: {line}" for line in done.regressions))
+        say("\n".join(wrapped(f"worse than in the published file: {line}", "  ", "") for line in done.regressions))
     # Nobody is told less for a warehouse that cannot be read: its step says so.
     with contextlib.suppress(LoadersError, duckdb.Error), warehouse.reader(path) as connection:
         done.data_until = ledger.data_until(connection)
