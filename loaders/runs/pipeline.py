@@ -108,9 +108,9 @@ class StepResult:
     @property
     def text(self) -> str:
         """One line, and one more for each detail."""
-        first = f"{self.outcome:8} {self.name:8} {self.seconds:6.1f} s  "
+        first = f"{self.outcome:9} {self.name:8} {self.seconds:6.1f} s  "
         lines = [wrapped(self.line, " " * len(first), first)]
-        return "\n".join([*lines, *(wrapped(detail, " " * 11, " " * 9) for detail in self.details)])
+        return "\n".join([*lines, *(wrapped(detail, " " * 12, " " * 10) for detail in self.details)])
 
 
 @dataclass(slots=True)

@@ -141,5 +141,5 @@ def _failure(one: Result, folder: Path) -> str:
     return (
         f"<p><b>{one.status}</b> {one.table} {one.expectation}: {count}{about} "
         f'(<a href="{escape(query)}">query</a>)<br>expected: {escape(one.description)}'
-        f"<br>first: <code>{escape(one.detail or '')}</code></p>"
+        f"<br>{'error' if one.status == 'error' else 'first'}: <code>{escape(one.detail or '')}</code></p>"
     )
