@@ -10,8 +10,8 @@ from loaders.validation.suites import Result, Suite
 
 _SHOWN_CHARACTERS = 300
 _NOT_ASKED = (
-    "the error says why it could not be asked. Where a table or column is missing, `dbt build` makes it; where memory is, "
-    "raise LOADERS_MEMORY_LIMIT."
+    "the error says why it could not be asked. Where a table or column is missing, `dbt build` makes it; where memory "
+    "is, raise LOADERS_MEMORY_LIMIT."
 )
 
 
