@@ -28,6 +28,7 @@ from filelock import FileLock, Timeout
 from loaders import warehouse
 from loaders.errors import NotPublishable, PathRefused, PlaceUnwritable, PublishedBusy
 from loaders.paths import is_text, printable
+from loaders.rendering import size
 from loaders.settings import Settings
 from loaders.warehouse import (
     ledger,
@@ -434,7 +435,7 @@ def text(publication: Publication) -> str:
     """One line, and one for each symbol that was left out."""
     line = (
         f"{publication.path}: {len(publication.rows)} tables, {sum(publication.rows.values()):,} rows, "
-        f"{publication.size_bytes:,} bytes, for DuckDB {STORAGE_VERSION} and later (job {publication.job_id})"
+        f"{size(publication.size_bytes)}, for DuckDB {STORAGE_VERSION} and later (job {publication.job_id})"
     )
     return "\n".join([line, *withheld_lines(publication)])
 
