@@ -83,6 +83,8 @@ def load(
             f"\n{len(report.unrecognised)} unrecognised files (names of no dataset) were left alone, "
             f"such as {near(report.unrecognised[0])}"
         )
+    for folder in report.empty_folders:
+        text += f"\n{near(folder)} holds no file of a dataset: is the disk mounted, the path right?"
     for line in not_found_lines(report.not_found, "file of the data folders"):
         text += f"\n{line}"
     if report.signal is not None:

@@ -29,6 +29,7 @@ from filelock import FileLock, Timeout
 from loaders import warehouse
 from loaders.errors import NotPublishable, PathRefused, PlaceUnwritable, PublishedBusy
 from loaders.paths import is_text, printable
+from loaders.rendering import size
 from loaders.settings import Settings
 from loaders.warehouse import (
     changes,
@@ -658,7 +659,7 @@ def text(publication: Publication) -> str:
         return "\n".join([line, *withheld_lines(publication)])
     line = (
         f"{publication.path}: {len(publication.rows)} tables, {sum(publication.rows.values()):,} rows, "
-        f"{publication.size_bytes:,} bytes, for DuckDB {STORAGE_VERSION} and later (job {publication.job_id})"
+        f"{size(publication.size_bytes)}, for DuckDB {STORAGE_VERSION} and later (job {publication.job_id})"
         + (f"; of {len(publication.changed)} tables only what changed was copied" if publication.changed else "")
     )
     return "\n".join([line, *withheld_lines(publication)])

@@ -73,6 +73,16 @@ class Found:
     symbols: set[str] = field(default_factory=set)
     by_folder: dict[Path, int] = field(default_factory=dict)
 
+    @property
+    def empty_folders(self) -> list[Path]:
+        """Data folders in which nothing is called like a file of a dataset: the disk may not be mounted."""
+        refused = [one.path for one in self.refused]
+        return [
+            folder
+            for folder, count in self.by_folder.items()
+            if not count and not any(path.is_relative_to(folder) for path in refused)
+        ]
+
     def count(self, identity: Identity, folder: Path) -> None:
         """Takes note of a recognised name."""
         self.by_folder[folder] += 1

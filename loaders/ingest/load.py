@@ -92,6 +92,7 @@ class LoadResult:
     unrecognised: list[Path] = field(default_factory=list)
     shadowed: list[tuple[Path, Path]] = field(default_factory=list)
     not_found: dict[str, list[str]] = field(default_factory=dict)
+    empty_folders: list[Path] = field(default_factory=list)
     signal: int | None = None
 
     @property
@@ -216,6 +217,7 @@ class _Run:
         totals.files_skipped = len(steps) - len(work)
         self.report.unrecognised = found.unrecognised
         self.report.not_found = not_found(self.request, found)
+        self.report.empty_folders = found.empty_folders
         self.report.shadowed = [(file.location, other.location) for file, other in found.shadowed]
         self.reporter.begin(len(work))
         self._refuse(found.refused)
@@ -495,6 +497,7 @@ def to_dict(report: LoadResult) -> dict[str, Any]:
         "shadowed": [{"path": str(path), "by": str(other)} for path, other in report.shadowed],
         "unrecognised": [str(path) for path in report.unrecognised],
         "not_found": report.not_found,
+        "empty_folders": [str(folder) for folder in report.empty_folders],
         "interrupted_by": report.signal,
         "exit_status": report.exit_status,
     }

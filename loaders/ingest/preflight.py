@@ -157,12 +157,7 @@ def _files(work: Sequence[FilePlan]) -> Check:
 
 def _folders(found: Found) -> Check:
     """A folder in which nothing lies is one whose disk is not mounted, more often than not."""
-    refused = [one.path for one in found.refused]
-    empty = [
-        folder
-        for folder, count in found.by_folder.items()
-        if not count and not any(path.is_relative_to(folder) for path in refused)
-    ]
+    empty = found.empty_folders
     if empty or not found.by_folder:
         which = ", ".join(near(folder) for folder in empty) or "no folder"
         return Check("folders", False, f"{which} holds no file of a dataset: is the disk mounted, the path right?")

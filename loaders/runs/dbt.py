@@ -138,7 +138,7 @@ def _build(
     # dbt names exposures among its results, and does nothing with them.
     nodes = [node for node in nodes if not node["unique_id"].startswith("exposure.")]
     failures = tuple(
-        (node["unique_id"].split(".", 2)[-1], _message(node, path, results.parent))
+        (node["unique_id"].split(".", 2)[-1], message_of(node, path, results.parent))
         for node in nodes
         if node["status"] in _BAD
     )
@@ -172,7 +172,8 @@ def _run(
     return status, printed
 
 
-def _message(node: Mapping[str, Any], path: Path, target: Path) -> str:
+def message_of(node: Mapping[str, Any], path: Path, target: Path) -> str:
+    """What dbt says of a model or test that failed; of a test also the symbols and days of its rows, and its query."""
     message = (node.get("message") or "").strip()
     if node["status"] != "fail" or not node.get("compiled_code"):
         return message

@@ -59,6 +59,7 @@ class Health:
     disk: dict[str, Any] = field(default_factory=dict)
     data_until: datetime | None = None
     checks: dict[str, int] = field(default_factory=dict)
+    rejected_rows: int = 0
     withheld: list[dict[str, str]] = field(default_factory=list)
     without_levels: list[dict[str, str]] = field(default_factory=list)
 
@@ -144,10 +145,7 @@ def _jobs_and_files(found: Health, read: readiness.RunQuery) -> None:
     for failed, rejected in read(_FILES):
         if failed:
             found.problems.append(("files", f"{counted(failed, 'file')} could not be landed, listed below"))
-        if rejected:
-            found.problems.append(
-                ("rows", f"{counted(int(rejected), 'row')} quarantined, with their reasons in ops.rejected_rows")
-            )
+        found.rejected_rows = int(rejected or 0)
 
 
 def _chain(found: Health, state: readiness.State, read: readiness.RunQuery) -> None:
@@ -193,6 +191,7 @@ def to_dict(health: Health) -> dict[str, Any]:
         "warehouse": health.warehouse,
         "disk": health.disk,
         "checks": health.checks,
+        "rejected_rows": health.rejected_rows,
         "withheld": health.withheld,
         "without_levels": health.without_levels,
     }
@@ -223,6 +222,7 @@ def _facts(health: Health) -> list[tuple[str, str]]:
         ("warehouse", _warehouse(health.warehouse)),
         ("disk", f"{size(health.disk['free_bytes'])} free of {size(health.disk['total_bytes'])}"),
         ("checks", ", ".join(f"{count:,} {status}" for status, count in sorted(health.checks.items()))),
+        ("rows", f"{health.rejected_rows:,} quarantined (ops.rejected_rows)" if health.rejected_rows else ""),
         *(("withheld", f"{one['exchange']} {one['symbol']}: {one['reasons']}") for one in health.withheld[:_NAMED]),
         *_without_levels(health.without_levels),
     ]

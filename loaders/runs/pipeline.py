@@ -108,9 +108,9 @@ class StepResult:
     @property
     def text(self) -> str:
         """One line, and one more for each detail."""
-        first = f"{self.outcome:8} {self.name:8} {self.seconds:6.1f} s  "
+        first = f"{self.outcome:9} {self.name:8} {self.seconds:6.1f} s  "
         lines = [wrapped(self.line, " " * len(first), first)]
-        return "\n".join([*lines, *(wrapped(detail, " " * 11, " " * 9) for detail in self.details)])
+        return "\n".join([*lines, *(wrapped(detail, " " * 12, " " * 10) for detail in self.details)])
 
 
 @dataclass(slots=True)
@@ -172,7 +172,7 @@ def run(
         done.steps.append(step)
         say(step.text)
     if done.regressions:
-        say("\n".join(f"worse than in the published file: {line}" for line in done.regressions))
+        say("\n".join(wrapped(f"worse than in the published file: {line}", "  ", "") for line in done.regressions))
     # Nobody is told less for a warehouse that cannot be read: its step says so.
     with contextlib.suppress(LoadersError, duckdb.Error), warehouse.reader(path) as connection:
         done.data_until = ledger.data_until(connection)

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loaders.errors import FolderNotOurs
+from loaders.rendering import counted
+from loaders.validation.explain import query_path, remedies
 from loaders.validation.suites import Result
 
 if TYPE_CHECKING:
@@ -52,6 +54,8 @@ nav, .navbar { height: auto !important }
 .text-success.fas::before { content: "passed" }
 .text-danger.fas::before { content: "failed" }
 .text-warning.fas::before { content: "not asked" }
+span.h6 ~ i.fas::before { content: none }
+[id*="-collapse-item-2-"], [id*="-collapse-item-3-"] { display: none }
 .sticky, .sticky-top { position: static }
 button, .card:has(.btn-group), .modal, [data-toggle="collapse"] { display: none }
 """
@@ -94,39 +98,54 @@ def write(context: EphemeralDataContext, folder: Path) -> None:
 def write_index(folder: Path, job_id: str, scope: str, results: Sequence[Result]) -> None:
     """Puts a plain first page in the place of Great Expectations' own, which is made by scripts.
 
+    It begins with whether all passed; what did not comes first, with its rows, their query, and what can be done.
     `scope` says in a few words of what was asked.
     """
+    failures = [one for one in results if one.status != "pass"]
     rows = []
     for table in dict.fromkeys(result.table for result in results):
         of_table = [result for result in results if result.table == table]
         # A table none of whose expectations could be asked has no page.
         pages = sorted(folder.glob(f"validations/**/*-{table}.html"))
         name = f'<a href="{escape(pages[0].relative_to(folder).as_posix())}">{table}</a>' if pages else table
-        bad = "".join(
-            f"<br><b>{one.status}</b> {one.expectation}: {escape(one.description)}"
-            f"<br><code>{escape(one.detail or '')}</code>"
-            for one in of_table
-            if one.status != "pass"
-        )
         passed = sum(one.status == "pass" for one in of_table)
         before = sum(one.asked_of == "nothing" for one in of_table)
-        earlier = f", {before} of them before, and nothing changed since" if before else ""
         changed = sum(one.asked_of == "changes" for one in of_table)
-        earlier += f", {changed} asked of what changed" if changed else ""
-        rows.append(f"<tr><td>{name}</td><td>{passed} of {len(of_table)} passed{earlier}{bad}</td></tr>")
+        text = f"{passed} of {len(of_table)} passed"
+        text += f", {before} of them before, and nothing changed since" if before else ""
+        text += f", {changed} asked of what changed" if changed else ""
+        rows.append(f"<tr><td>{name}</td><td>{text if passed == len(of_table) else f'<b>{text}</b>'}</td></tr>")
+    heading = (
+        f"{len(failures)} of {len(results)} expectations did not pass"
+        if failures
+        else f"All {len(results)} expectations passed"
+    )
     (folder / "index.html").write_text(
         f"""<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
-<title>Expectations</title>
+<title>{heading}</title>
 <style>{_STYLE}</style>
-<h1>Expectations</h1>
+<h1>{heading}</h1>
 <p>Validation {escape(job_id)}: {escape(scope)}. Each table's page says what was asked and how many unexpected rows were
 found.</p>
+{"".join(_failure(one, folder) for one in failures)}
+{"".join(f"<p>{escape(one[:1].upper() + one[1:])}</p>" for one in remedies(failures))}
 <table>
 {"".join(rows)}
 </table>
 </html>
 """,
         encoding="utf-8",
+    )
+
+
+def _failure(one: Result, folder: Path) -> str:
+    query = query_path(folder, one).relative_to(folder).as_posix()
+    count = "could not be asked" if one.unexpected_rows is None else counted(one.unexpected_rows, "row")
+    about = f", {escape(one.about)}" if one.about else ""
+    return (
+        f"<p><b>{one.status}</b> {one.table} {one.expectation}: {count}{about} "
+        f'(<a href="{escape(query)}">query</a>)<br>expected: {escape(one.description)}'
+        f"<br>{'error' if one.status == 'error' else 'first'}: <code>{escape(one.detail or '')}</code></p>"
     )

@@ -9,6 +9,10 @@ from loaders.rendering import counted, near, wrapped
 from loaders.validation.suites import Result, Suite
 
 _SHOWN_CHARACTERS = 300
+_NOT_ASKED = (
+    "the error says why it could not be asked. Where a table or column is missing, `dbt build` makes it; where memory "
+    "is, raise LOADERS_MEMORY_LIMIT."
+)
 
 
 def query_path(data_docs: Path, result: Result) -> Path:
@@ -41,11 +45,13 @@ def line(result: Result, data_docs: Path | None) -> str:
 
 
 def remedies(results: Sequence[Result]) -> list[str]:
-    """What can be done about the results that failed, each remedy once."""
+    """What can be done about the results that did not pass, each remedy once."""
     tables: dict[str, list[str]] = {}
     for result in results:
         if result.status == "fail":
             tables.setdefault(result.remedy, []).append(result.table)
+        elif result.status == "error":
+            tables.setdefault(_NOT_ASKED, []).append(result.table)
     return [f"remedy for {', '.join(dict.fromkeys(names))}: {remedy}" for remedy, names in tables.items()]
 
 
@@ -57,6 +63,6 @@ def text(result: Result, data_docs: Path | None) -> str:
         [
             wrapped(line(result, data_docs), "    ", ""),
             wrapped(f"expected: {result.description}", "        ", "    "),
-            wrapped(f"first: {shown}", "        ", "    "),
+            wrapped(f"{'error' if result.status == 'error' else 'first'}: {shown}", "        ", "    "),
         ]
     )

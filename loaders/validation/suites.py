@@ -63,10 +63,10 @@ _DAY = INTERVALS["1d"]
 _REMEDIES = {
     "raw": "the rows are not those that were landed, so something else changed them or the disk is failing: take the "
     "files out (`loaders forget --file PATH`; ops.ingestion_files has the path of a file_id, or --symbol SYMBOL), then "
-    "`loaders load` lands them anew",
+    "`loaders load` lands them anew.",
     "marts": "`dbt build --full-refresh` makes the table anew from what was landed, then `loaders validate`. If it "
     "fails again, move the symbol's files out of the data folder and `loaders forget --symbol SYMBOL`: the others are "
-    "published then",
+    "published then.",
 }
 
 #: Key's column → the candle's length in microseconds.

@@ -21,6 +21,7 @@ from loaders.delivery.page.packing import pack
 from loaders.delivery.page.reading import PageData
 from loaders.delivery.published import Published
 from loaders.errors import PathRefused, PlaceUnwritable
+from loaders.rendering import counted, size
 from loaders.settings import Settings
 
 _BEGINNING = b"<!doctype html>"
@@ -149,7 +150,7 @@ def to_dict(report: Report) -> dict[str, Any]:
 
 def text(report: Report) -> str:
     """One line, and one more for each thing that is not in it."""
-    lines = [f"{report.path}: {len(report.symbols)} symbols, {report.size_bytes:,} bytes"]
+    lines = [f"{report.path}: {counted(len(report.symbols), 'symbol')}, {size(report.size_bytes)}"]
     if report.left_out:
         lines.append(f"left out, the page would be too large: {len(report.left_out)} symbols; choose with --symbol")
     if report.picture is not None:

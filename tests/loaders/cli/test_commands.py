@@ -143,6 +143,8 @@ def test_a_folder_that_is_not_mounted_is_not_green(filled: Warehouse, tmp_path: 
     status, out, _ = run(filled, "--json", "run", "--data-dir", str(mount))
     steps = {step["step"]: step["outcome"] for step in json.loads(out)["steps"]}
     assert (status, steps["check"], steps["load"]) == (1, "failed", "skipped")
+    _, out, _ = run(filled, "load", "--data-dir", str(mount))
+    assert f"{mount} holds no file of a dataset" in out
 
 
 def test_data_older_than_asked_for_are_told(filled: Warehouse) -> None:

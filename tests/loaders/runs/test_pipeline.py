@@ -393,6 +393,27 @@ def test_the_progress_of_a_build_is_its_models_and_what_is_printed_its_troubles(
     assert steps == ["building 1 of 2: sql table model marts.klines_5m", "building 2 of 2: test a_test"]
 
 
+def test_a_failing_test_of_dbt_names_symbols_days_and_its_query(house: Warehouse) -> None:
+    with duckdb.connect(str(house.path)) as connection:
+        connection.execute(
+            "create table candles as select 'AAAUSDT' as symbol, timestamp '2024-03-02 00:05' as open_time"
+        )
+    target = house.folder / "target"
+    query = archive.write(target / "compiled" / "models" / "candles_have_a_key.sql", "select * from candles")
+    node = {
+        "unique_id": "test.liquidation_levels.candles_have_a_key.1a2b",
+        "status": "fail",
+        "message": "Got 1 result",
+        "compiled_code": "-- no row\nselect * from candles -- that",
+    }
+    said = f"Got 1 result, AAAUSDT, 2024-03-02 (query: {query})"
+    assert dbt.message_of(node, house.path, target) == said
+    assert dbt.message_of({**node, "status": "error"}, house.path, target) == "Got 1 result"
+    # A table that is not there says nothing more.
+    gone = {**node, "compiled_code": "select * from gone"}
+    assert dbt.message_of(gone, house.path, target) == f"Got 1 result (query: {query})"
+
+
 def test_who_cannot_be_told_is_said_and_counts(passed: Warehouse, quick_build: Callable[[Built], None]) -> None:
     quick_build(BAD)
     done, said = run(passed, notify="no-such-command")
