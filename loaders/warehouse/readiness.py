@@ -115,10 +115,12 @@ def validation_trouble(read: RunQuery, state: State) -> str | None:
     return None
 
 
-# The order must not matter, and a file that was refused again is the same fact.
+# The order must not matter; a file that was refused again is the same fact, and so is one that was moved.
 _FILES_HASH = """
 select
-    coalesce(bit_xor(hash(path, status, sha256, error_message)), 0)::varchar,
+    coalesce(
+        bit_xor(hash(status, sha256, error_message, case status when 'failed' then path else file_id::varchar end)), 0
+    )::varchar,
     count(*)::varchar
 from ops.ingestion_files
 """
