@@ -7,18 +7,6 @@ import time
 from types import TracebackType
 from typing import Protocol
 
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
-
 
 class Reporter(Protocol):
     """What a load tells while it runs."""
@@ -99,44 +87,6 @@ class TransferLines:
         return None
 
 
-class TransferBar:
-    """A bar with bytes, rate and time left."""
-
-    def __init__(self) -> None:
-        self._console = Console(stderr=True)
-        self._progress = Progress(
-            TextColumn("fetching {task.fields[done]:,} of {task.fields[files]:,} files"),
-            BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-            console=self._console,
-            transient=True,
-        )
-        self._task = self._progress.add_task("fetching", total=None, done=0, files=0)
-        self._done = 0
-
-    def begin(self, files: int, size: int) -> None:
-        """See `Transfer`."""
-        self._progress.update(self._task, total=size, files=files)
-
-    def advance(self, files: int, size: int) -> None:
-        """See `Transfer`."""
-        self._done += files
-        self._progress.update(self._task, advance=size, done=self._done)
-
-    def say(self, line: str) -> None:
-        """See `Transfer`."""
-        self._console.print(escape(line), highlight=False, soft_wrap=True)
-
-    def __enter__(self) -> TransferBar:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-
 class Lines:
     """Plain lines, at most one every few seconds: readable in cron's mail and in a CI log."""
 
@@ -180,61 +130,19 @@ class Lines:
         return None
 
 
-class Bar:
-    """A bar with files, rows, rate and time left."""
-
-    def __init__(self) -> None:
-        self._console = Console(stderr=True)
-        self._progress = Progress(
-            TextColumn("landing"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rows]:,} rows, {task.fields[rate]:,.0f} rows/s"),
-            TimeRemainingColumn(),
-            console=self._console,
-            transient=True,
-        )
-        self._task = self._progress.add_task("landing", total=None, rows=0, rate=0.0)
-        self._rows = 0
-        self._started = time.monotonic()
-        self._status = self._console.status("")
-
-    def begin(self, files: int) -> None:
-        """See `Reporter`."""
-        self._started = time.monotonic()
-        self._progress.update(self._task, total=files)
-
-    def advance(self, files: int, rows: int) -> None:
-        """See `Reporter`."""
-        self._rows += rows
-        rate = self._rows / max(time.monotonic() - self._started, 0.001)
-        self._progress.update(self._task, advance=files, rows=self._rows, rate=rate)
-
-    def step(self, line: str) -> None:
-        """See `Reporter`."""
-        if line:
-            self._status.update(escape(line))
-            self._status.start()
-        else:
-            self._status.stop()
-
-    def say(self, line: str) -> None:
-        """See `Reporter`."""
-        self._console.print(escape(line), highlight=False, soft_wrap=True)
-
-    def __enter__(self) -> Bar:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-
 def transfer() -> Transfer:
     """The same choice as `reporter`, for downloads."""
-    return TransferBar() if sys.stderr.isatty() else TransferLines()
+    if not sys.stderr.isatty():
+        return TransferLines()
+    from loaders.bars import TransferBar
+
+    return TransferBar()
 
 
 def reporter() -> Reporter:
     """A bar where somebody looks, lines where nobody does."""
-    return Bar() if sys.stderr.isatty() else Lines()
+    if not sys.stderr.isatty():
+        return Lines()
+    from loaders.bars import Bar
+
+    return Bar()

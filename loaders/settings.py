@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from loaders.errors import ProjectNotFound, WrongSetting
 
@@ -14,13 +14,21 @@ from loaders.errors import ProjectNotFound, WrongSetting
 _MEMORY = r"(?i)^\s*(none|-1|\d+(\.\d+)?\s*([kmgt](i?b)?|b|bytes?|(kilo|mega|giga|tera)bytes?))\s*$"
 
 
-class Settings(BaseSettings):
+_PREFIX = "loaders_"
+
+
+def _is_ours(name: str) -> bool:
+    return name.lower().startswith(_PREFIX)
+
+
+class Settings(BaseModel):
     """Everything a run can be told from outside. Sizes in bytes unless the name says otherwise.
 
-    Raises `WrongSetting` for a value that cannot be meant.
+    A field is `LOADERS_` and its name in the environment, in whatever case; a value that is given goes before. Raises
+    `WrongSetting` for a value that cannot be meant.
     """
 
-    model_config = SettingsConfigDict(env_prefix="LOADERS_", frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     project_dir: Path | None = None
     warehouse: Path | None = None
@@ -85,8 +93,10 @@ class Settings(BaseSettings):
     )
 
     def __init__(self, **values: Any) -> None:
+        # pydantic-settings does the same, and takes as long to import as all the rest of an empty load.
+        told = {name.lower().removeprefix(_PREFIX): value for name, value in os.environ.items() if _is_ours(name)}
         try:
-            super().__init__(**values)
+            super().__init__(**(told | values))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             name = "_".join(map(str, first["loc"]))

@@ -3,13 +3,16 @@
     tested as a whole from one that was not. A run that was killed leaves its row without an end.
 -#}
 
-{#- on-run-start: the run begins, and so many changes were landed. -#}
+{#- on-run-start: the run begins, and so many changes were landed. `loaders run` says by which project and of which files;
+    a dbt that was started by hand, perhaps with other vars, leaves both unknown. -#}
 {% macro record_build_start() %}
     {%- if execute and flags.WHICH in ['build', 'run', 'seed', 'snapshot', 'test'] -%}
         {%- do run_query(
-            "insert into state.builds (build_id, command, started_at, change_id) "
+            "insert into state.builds (build_id, command, started_at, project_hash, files_hash, change_id) "
             ~ "select '" ~ invocation_id ~ "', '" ~ flags.WHICH ~ "', "
             ~ "cast('" ~ run_started_at.strftime('%Y-%m-%d %H:%M:%S.%f') ~ "' as timestamp), "
+            ~ "nullif('" ~ env_var('LOADERS_PROJECT_HASH', '') ~ "', ''), "
+            ~ "nullif('" ~ env_var('LOADERS_FILES_HASH', '') ~ "', ''), "
             ~ "coalesce((select max(change_id) from ops.ingestion_changes), 0)"
         ) -%}
     {%- endif -%}

@@ -70,8 +70,11 @@ class Place:
         """Kraken's file of XBTUSD."""
         return self.data / f"kraken/XBTUSD_{minutes}.csv"
 
-    def run(self) -> Run:
-        """The run that cron calls, in this process; dbt has its folders beside this one and keeps what it parsed."""
+    def run(self, *, full: bool = False) -> Run:
+        """The run that cron calls, in this process; dbt has its folders beside this one and keeps what it parsed.
+
+        `full` is the weekly one, which asks everything again.
+        """
         settings = Settings(
             project_dir=self.project,
             warehouse=self.warehouse,
@@ -89,6 +92,7 @@ class Place:
                 self.published,
                 Lines(every_seconds=3600),
                 say=lambda line: None,
+                full=full,
             )
 
     def query(self, sql: str) -> list[Row]:

@@ -14,33 +14,42 @@ from loaders.validation import runner
 
 
 @click.command()
+@click.option(
+    "--full",
+    is_flag=True,
+    help="Ask everything of everything: once a week, and after restoring a backup. Only this finds rows that were "
+    "altered behind the loaders in files that did not change.",
+)
 @wait_option
 @click.pass_obj
-def validate(context: Context, wait_seconds: float) -> int:
+def validate(context: Context, full: bool, wait_seconds: float) -> int:
     """Asks the warehouse all expectations: keys, limits, nothing lost between tables.
 
-    Writes pages about it (Data Docs) to LOADERS_DATA_DOCS, default target/data_docs; open index.html there. Results are
-    kept in ops.validation_results. Exit status 1 if an expectation did not pass, or could not be asked.
+    Asks of what was landed or rebuilt since they last passed; of everything with --full, and after a `dbt build` by
+    hand. Writes pages about it (Data Docs) to LOADERS_DATA_DOCS, default target/data_docs; open index.html there.
+    Results are kept in ops.validation_results. Exit status 1 if an expectation did not pass, or could not be asked.
     """
-    validation = runner.validate(context.settings, context.warehouse, wait_seconds=wait_seconds)
+    validation = runner.validate(context.settings, context.warehouse, wait_seconds=wait_seconds, full=full)
     context.answer(runner.to_dict(validation), runner.text(validation))
     return 0 if validation.passed else 1
 
 
 @click.command()
 @published_option
+@click.option("--full", is_flag=True, help="Write every table anew, not only what changed, and even if nothing did.")
 @wait_option
 @click.pass_obj
-def publish(context: Context, target: Path | None, wait_seconds: float) -> int:
+def publish(context: Context, target: Path | None, full: bool, wait_seconds: float) -> int:
     """Replaces the file that clients open by one with the marts as they are now.
 
-    Only if `dbt build` ran whole, its tests passed and `loaders validate` passed, all since the last file was landed;
-    else the exit status is 1 and the last file stays. A symbol that a check finds false is left out, and told: the exit
-    status is 1, too. Who has the old file open keeps it. Clients open it read-only,
-    from DuckDB 1.0 on; its table `published` says when and from which job it was written.
+    Copies what changed since the file was written, and leaves it as it is if nothing did. Only if `dbt build` ran
+    whole, its tests passed and `loaders validate` passed, all since the last file was landed; else the exit status is 1
+    and the last file stays. A symbol that a check finds false is left out, and told: the exit status is 1, too. Who has
+    the old file open keeps it. Clients open it read-only, from DuckDB 1.0 on; its table `published` says when and from
+    which job it was written.
     """
     publication = publishing.publish(
-        context.settings, context.warehouse, context.published(target), wait_seconds=wait_seconds
+        context.settings, context.warehouse, context.published(target), wait_seconds=wait_seconds, full=full
     )
     context.answer(publishing.to_dict(publication), publishing.text(publication))
     return publication.exit_status

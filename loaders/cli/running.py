@@ -85,6 +85,12 @@ def _tell(target: str | None, message: str, exit_status: int) -> None:
 @click.option("--dry-run", is_flag=True, help="Print the checks and what would be loaded; change nothing.")
 @click.option("--fetch", "fetches", is_flag=True, help="First download what the archive has that is not here.")
 @click.option("--backfill", "backfills", is_flag=True, help="Then ask REST for gaps and for what came since.")
+@click.option(
+    "--full",
+    is_flag=True,
+    help="Build, ask and publish everything, not only what changed: once a week, and after restoring a backup. Finds "
+    "rows that were altered behind the loaders.",
+)
 @wait_option
 @click.pass_obj
 def run(
@@ -99,12 +105,14 @@ def run(
     dry_run: bool,
     fetches: bool,
     backfills: bool,
+    full: bool,
     wait_seconds: float,
 ) -> int:
     """(Fetch, backfill,) check, load, build, validate, publish: one job, one line a step. What cron calls.
 
-    What passed is published even if a file had to be refused; the file is named and the exit status is 1. If a model, a
-    test or an expectation fails, the last published file stays. Exit status 75: the warehouse is busy, try later.
+    Each step does what changed since it last went well; where nothing did, it says so. What passed is published even
+    if a file had to be refused; the file is named and the exit status is 1. If a model, a test or an expectation fails,
+    the last published file stays. Exit status 75: the warehouse is busy, try later.
     """
     settings = context.settings
     request = Request(
@@ -133,6 +141,7 @@ def run(
         wait_seconds=wait_seconds,
         max_age=max_age,
         sources=[name for name, wanted in (("fetch", fetches), ("backfill", backfills)) if wanted],
+        full=full,
     )
     if context.as_json:
         context.answer(pipeline.to_dict(done), "")

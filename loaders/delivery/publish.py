@@ -13,6 +13,7 @@ on tables and columns come along.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 from collections.abc import Iterable
@@ -31,6 +32,7 @@ from loaders.paths import is_text, printable
 from loaders.rendering import size
 from loaders.settings import Settings
 from loaders.warehouse import (
+    changes,
     ledger,
     lock_of,
     readiness,
@@ -39,6 +41,8 @@ from loaders.warehouse import (
     require_usable,
     scratch_of,
 )
+from loaders.warehouse.changes import Moment
+from loaders.warehouse.keyed import Keyed, keyed_model, keyed_tables, set_changed_since
 from loaders.warehouse.readiness import State
 from loaders.warehouse.schema import literal, quote
 
@@ -76,6 +80,8 @@ class Publication:
     """What was published. `rows` are by table; times are UTC.
 
     `withheld` are symbols whose rows were left out, as (exchange, symbol, reasons): a check says that they are false.
+    `written` is false where the file holds this very state already: then it was left as it is, and the facts are those
+    of its own publication. `changed` are the tables of which only the rows that changed were copied.
     """
 
     path: Path
@@ -85,6 +91,8 @@ class Publication:
     rows: dict[str, int]
     size_bytes: int
     withheld: tuple[tuple[str, str, str], ...] = ()
+    written: bool = True
+    changed: tuple[str, ...] = ()
 
     @property
     def exit_status(self) -> int:
@@ -93,13 +101,21 @@ class Publication:
 
 
 def publish(
-    settings: Settings, path: Path, target: Path, *, job_id: str | None = None, wait_seconds: float = 0
+    settings: Settings,
+    path: Path,
+    target: Path,
+    *,
+    job_id: str | None = None,
+    wait_seconds: float = 0,
+    full: bool = False,
 ) -> Publication:
     """Writes all marts into a new file beside `target` and puts it in its place.
 
-    `job_id` is the job that the file names; without one it is that of the validation. Raises `NotPublishable` if dbt's
-    last build, its tests or the last validation did not pass, or saw another state than the warehouse has;
-    `PublishedBusy`, `WarehouseMissing`, `WarehouseBusy`.
+    Nothing is written if the file at `target` holds this state already. Else the new file begins as a copy of it, if it
+    came from this warehouse; `full` copies everything from the warehouse. `job_id` is the job that the file names;
+    without one it is that of the validation. Raises `NotPublishable` if dbt's last build, its tests or the last
+    validation did not pass, or saw another state than the warehouse has; `PublishedBusy`, `WarehouseMissing`,
+    `WarehouseBusy`.
     """
     target = require_replaceable(path, target)
     lock = FileLock(_beside(target, ".lock"))
@@ -120,7 +136,7 @@ def publish(
             assert row is not None
             name = str(row[0])
             readiness.require_own_name(path, lambda sql: connection.execute(sql).fetchall())
-        return _publish(settings, path, name, target, job_id)
+        return _publish(settings, path, name, target, job_id, full=full)
     finally:
         lock.release()
 
@@ -182,7 +198,7 @@ def _is_publication(file: Path) -> bool:
     return found is not None and list(found[0] or [])[:4] == ["published_at", "job_id", "build_id", "change_id"]
 
 
-def _publish(settings: Settings, path: Path, name: str, target: Path, job_id: str | None) -> Publication:
+def _publish(settings: Settings, path: Path, name: str, target: Path, job_id: str | None, *, full: bool) -> Publication:
     part = _beside(target, ".part")
     spill = _beside(part, ".tmp")
     for leftover in (part, _beside(part, ".wal")):
@@ -205,15 +221,34 @@ def _publish(settings: Settings, path: Path, name: str, target: Path, job_id: st
             state = readiness.state_of(read)
             if trouble := state.build_trouble or readiness.validation_trouble(read, state):
                 raise NotPublishable(trouble)
+            before = None if full else _published_before(connection, target)
+            withheld = _withheld(connection)
+            if before is not None and (before.build_id, before.moment.change_id) == (state.build_id, state.change_id):
+                return Publication(
+                    target,
+                    before.published_at,
+                    before.job_id,
+                    state.change_id,
+                    before.rows,
+                    target.stat().st_size,
+                    withheld,
+                    written=False,
+                )
             published_at = ledger.now()
             job_id = job_id or readiness.last_validation(read)
-            connection.execute(f"attach {literal(part)} as {quote(_PART)} (storage_version '{STORAGE_VERSION}')")
-            withheld = _withheld(connection)
-            marts = _copy_marts(connection)
-            companions = _copy_companions(connection)
-            _write_history(connection, target, published_at)
-            _write_manifest(connection, published_at, job_id, state)
-            rows = marts | companions
+            since = before.moment if before is not None and _can_begin_with(connection, before, withheld) else None
+            if since is not None and not _begin_with(connection, target, part):
+                since = None
+            if since is None:
+                part.unlink(missing_ok=True)
+                connection.execute(f"attach {literal(part)} as {quote(_PART)} (storage_version '{STORAGE_VERSION}')")
+            copier = _Copier(connection, settings.project(), withheld, since)
+            # One transaction: each comment in one of its own would wait for the disk.
+            with warehouse.transaction(connection):
+                marts = copier.marts()
+                rows = marts | copier.companions()
+                _write_manifest(connection, published_at, job_id, state, changes.present(read), rows)
+            _write_history(connection, target, published_at, carried_over=since is not None)
             # Views that name no database can only be made from within.
             connection.execute(f"use {quote(_PART)}.main")
             if target.name.lstrip(".").partition(".")[0].lower() != "marts":
@@ -234,7 +269,78 @@ def _publish(settings: Settings, path: Path, name: str, target: Path, job_id: st
         for leftover in (part, _beside(part, ".wal")):
             leftover.unlink(missing_ok=True)
         shutil.rmtree(spill, ignore_errors=True)
-    return Publication(target, published_at, job_id, state.change_id, rows, size, withheld)
+    return Publication(
+        target, published_at, job_id, state.change_id, rows, size, withheld, changed=tuple(copier.changed)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """The manifest of the file that is there, as far as a new one can stand on it."""
+
+    published_at: datetime
+    job_id: str
+    build_id: str
+    moment: Moment
+    withheld: frozenset[tuple[str, str]]
+    rows: dict[str, int]
+
+
+def _published_before(connection: duckdb.DuckDBPyConnection, target: Path) -> _Before | None:
+    """What the file at `target` says of itself; None if it was written by another version, or written into since."""
+    if not target.exists() or _beside(target, ".wal").exists():
+        return None
+    try:
+        connection.execute(f"attach {literal(target)} as published_before (read_only)")
+    except duckdb.Error:
+        return None
+    try:
+        row = connection.execute(
+            """
+            select published_at, job_id, build_id, change_id, rebuild_id, withheld, row_counts
+            from published_before.main.published
+            where loaders_version = $1 and duckdb_version = $2 and rebuild_id is not null
+            """,
+            [version("loaders"), duckdb.__version__],
+        ).fetchone()
+    except duckdb.Error:
+        # An older version's manifest lacks columns.
+        return None
+    finally:
+        connection.execute("detach published_before")
+    if row is None:
+        return None
+    published_at, job_id, build_id, change_id, rebuild_id, withheld, rows = row
+    left_out = frozenset((exchange, symbol) for exchange, symbol in json.loads(withheld))
+    return _Before(published_at, job_id, build_id, Moment(change_id, rebuild_id), left_out, json.loads(rows))
+
+
+def _can_begin_with(
+    connection: duckdb.DuckDBPyConnection, before: _Before, withheld: Iterable[tuple[str, str, str]]
+) -> bool:
+    """Whether the file holds a state that this warehouse had, of the symbols that are published now.
+
+    A warehouse that was made anew, or restored from before that publication, does not know its build.
+    """
+    known = connection.execute(
+        "select count(*) from state.builds where build_id = $1 and change_id = $2",
+        [before.build_id, before.moment.change_id],
+    ).fetchone()
+    log = connection.execute(
+        "select count(*) from duckdb_tables() where database_name = current_database()"
+        " and schema_name = 'state' and table_name = 'rebuilds'"
+    ).fetchone()
+    return known == (1,) and log == (1,) and before.withheld == {(exchange, symbol) for exchange, symbol, _ in withheld}
+
+
+def _begin_with(connection: duckdb.DuckDBPyConnection, target: Path, part: Path) -> bool:
+    """Attaches a copy of the published file as the new one; says whether that went well."""
+    shutil.copyfile(target, part)
+    try:
+        connection.execute(f"attach {literal(part)} as {quote(_PART)}")
+    except duckdb.Error:
+        return False
+    return True
 
 
 def _withheld(connection: duckdb.DuckDBPyConnection) -> tuple[tuple[str, str, str], ...]:
@@ -248,12 +354,14 @@ def _withheld(connection: duckdb.DuckDBPyConnection) -> tuple[tuple[str, str, st
     )
 
 
-def _published_rows(connection: duckdb.DuckDBPyConnection, schema: str, name: str) -> str:
+def _published_rows(
+    connection: duckdb.DuckDBPyConnection, schema: str, name: str, withheld: tuple[tuple[str, str, str], ...]
+) -> str:
     """SQL of a table's rows without those of withheld symbols; tables without an exchange are Binance's."""
     relation = f"{quote(schema)}.{quote(name)}"
     columns = {row[0] for row in connection.execute(f"describe {relation}").fetchall()}
     of_symbols = (schema == "marts" and name not in ABOUT_THE_DATA) or name in _OF_SYMBOLS
-    if not of_symbols or "symbol" not in columns or not _withheld(connection):
+    if not of_symbols or "symbol" not in columns or not withheld:
         return f"select * from {relation}"
     exchange = "exchange" if "exchange" in columns else "'binance'"
     return f"""
@@ -264,23 +372,135 @@ def _published_rows(connection: duckdb.DuckDBPyConnection, schema: str, name: st
     """
 
 
-def _copy_marts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """Copies every mart, views as tables; returns their rows."""
-    names = _relations(connection, "marts")
-    if not names:
-        raise NotPublishable("the warehouse has no marts: run `dbt build`")
-    return {name: _copy(connection, "marts", name, "main") for name in names}
+class _Copier:
+    """Copies tables and views, as tables, into the new file; `rows` it returns are by name.
 
+    `since` is the moment of the publication with whose copy the file begins: then rows of a table that follows the logs
+    are taken out and put in from the earliest time that was rebuilt, symbol by symbol. All other tables are written
+    anew; so is one in which more changed than stayed, or whose number of rows then is not that of the warehouse.
+    """
 
-def _copy_companions(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """Copies what readers ask beside the marts, each in its own schema; returns their rows by schema and name."""
-    rows = {}
-    for schema in dict.fromkeys(schema for schema, _ in COMPANIONS):
-        present = _relations(connection, schema)
-        connection.execute(f"create schema {quote(_PART)}.{quote(schema)}")
-        for name in (name for place, name in COMPANIONS if place == schema and name in present):
-            rows[f"{schema}.{name}"] = _copy(connection, schema, name, schema)
-    return rows
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        project: Path,
+        withheld: tuple[tuple[str, str, str], ...],
+        since: Moment | None,
+    ) -> None:
+        self.connection = connection
+        self.withheld = withheld
+        self.since = since
+        self.changed: list[str] = []
+        self.keyed = {}
+        if since is not None:
+            self.keyed = {one.full_name: one for one in keyed_tables(project) if one.time is not None}
+            for schema, name in COMPANIONS:
+                if schema == "intermediate" and (one := keyed_model(project, schema, name)) is not None:
+                    self.keyed[one.full_name] = one
+
+    def marts(self) -> dict[str, int]:
+        """Copies every mart."""
+        names = _relations(self.connection, "marts")
+        if not names:
+            raise NotPublishable("the warehouse has no marts: run `dbt build`")
+        return {name: self._copy("marts", name, "main") for name in names}
+
+    def companions(self) -> dict[str, int]:
+        """Copies what readers ask beside the marts, each in its own schema; names have their schema."""
+        rows = {}
+        for schema in dict.fromkeys(schema for schema, _ in COMPANIONS):
+            present = _relations(self.connection, schema)
+            self.connection.execute(f"create schema if not exists {quote(_PART)}.{quote(schema)}")
+            for name in (name for place, name in COMPANIONS if place == schema and name in present):
+                rows[f"{schema}.{name}"] = self._copy(schema, name, schema)
+        return rows
+
+    def _copy(self, schema: str, name: str, to_schema: str) -> int:
+        target = f"{quote(_PART)}.{quote(to_schema)}.{quote(name)}"
+        source = _published_rows(self.connection, schema, name, self.withheld)
+        keyed = self.keyed.get(f"{schema}.{name}")
+        if keyed is not None and self.since is not None:
+            count = self._copy_changes(keyed, self.since, source, target)
+            if count is not None:
+                self.changed.append(name if schema == "marts" else keyed.full_name)
+                return count
+        row = self.connection.execute(f"create or replace table {target} as {source}").fetchone()
+        self._comment(schema, name, target)
+        return int(row[0]) if row else 0
+
+    def _copy_changes(self, keyed: Keyed, since: Moment, source: str, target: str) -> int | None:
+        """Brings the table's copy up to date; None if that is not possible, or not worth it."""
+        connection = self.connection
+        # A view stands on what was landed itself; an incremental model's runs are in the log.
+        series = changes.landed_series(since) if keyed.is_view else changes.rebuilt_series(keyed.name, since)
+        connection.execute(f"create or replace temp table changed_series as {series}")
+        connection.execute(set_changed_since("temp.changed_series"))
+        rows = keyed.changed_rows("temp.changed_series", f"({source})")
+        try:
+            stays = (
+                connection.execute(f"describe {target}").fetchall()
+                == connection.execute(f"describe {source}").fetchall()
+            )
+        except duckdb.Error:
+            return None
+        count = self._one(f"select count(*) from ({source})")
+        if not stays or self._one(f"select count(*) from {rows}") * 2 > count:
+            return None
+        gone = keyed.changed_rows("temp.changed_series", target, columns="rowid")
+        connection.execute(f"delete from {target} where rowid in {gone}")
+        connection.execute(f"insert into {target} select * from {rows}")
+        if self._one(f"select count(*) from {target}") != count:
+            self._drop_before_first(keyed, source, target)
+        return count if self._one(f"select count(*) from {target}") == count else None
+
+    def _drop_before_first(self, keyed: Keyed, source: str, target: str) -> None:
+        """Takes out rows that lie before all that the warehouse has of a symbol: those that have left a window."""
+        exchange = "exchange" if keyed.has_exchange else "'binance'"
+        self.connection.execute(
+            f"""
+            delete from {target} where rowid in (
+                select held.rowid
+                from {target} as held
+                left join (
+                    select
+                        {exchange} as of_exchange,
+                        symbol,
+                        min({keyed.time}) as first_time
+                    from ({source})
+                    group by of_exchange, symbol
+                ) as firsts
+                    on
+                        {"held.exchange" if keyed.has_exchange else "'binance'"} = firsts.of_exchange
+                        and held.symbol = firsts.symbol
+                where firsts.symbol is null or held.{keyed.time} < firsts.first_time
+            )
+            """
+        )
+
+    def _one(self, sql: str) -> int:
+        row = self.connection.execute(sql).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def _comment(self, schema: str, name: str, target: str) -> None:
+        """Tables and columns have the comments that they have in the warehouse."""
+        comments = self.connection.execute(
+            """
+            select null, comment from duckdb_tables()
+            where database_name = current_database() and schema_name = $1 and table_name = $2
+            union all
+            select null, comment from duckdb_views()
+            where database_name = current_database() and schema_name = $1 and view_name = $2
+            union all
+            select column_name, comment from duckdb_columns()
+            where database_name = current_database() and schema_name = $1 and table_name = $2
+            """,
+            [schema, name],
+        ).fetchall()
+        for column, comment in comments:
+            if comment is not None:
+                place = f"table {target}" if column is None else f"column {target}.{quote(column)}"
+                self.connection.execute(f"comment on {place} is {literal(comment)}")
 
 
 def _relations(connection: duckdb.DuckDBPyConnection, schema: str) -> list[str]:
@@ -297,41 +517,23 @@ def _relations(connection: duckdb.DuckDBPyConnection, schema: str) -> list[str]:
     return [name for (name,) in found]
 
 
-def _copy(connection: duckdb.DuckDBPyConnection, schema: str, name: str, to_schema: str) -> int:
-    """Copies one table or view with its comments; returns its rows."""
-    target = f"{quote(_PART)}.{quote(to_schema)}.{quote(name)}"
-    row = connection.execute(f"create table {target} as {_published_rows(connection, schema, name)}").fetchone()
-    comments = connection.execute(
-        """
-        select null, comment from duckdb_tables()
-        where database_name = current_database() and schema_name = $1 and table_name = $2
-        union all
-        select null, comment from duckdb_views()
-        where database_name = current_database() and schema_name = $1 and view_name = $2
-        union all
-        select column_name, comment from duckdb_columns()
-        where database_name = current_database() and schema_name = $1 and table_name = $2
-        """,
-        [schema, name],
-    ).fetchall()
-    for column, comment in comments:
-        if comment is not None:
-            place = f"table {target}" if column is None else f"column {target}.{quote(column)}"
-            connection.execute(f"comment on {place} is {literal(comment)}")
-    return int(row[0]) if row else 0
+def _write_history(
+    connection: duckdb.DuckDBPyConnection, target: Path, published_at: datetime, *, carried_over: bool
+) -> None:
+    """Carries the checks' history over from the last published file, and adds the checks whose status has changed.
 
-
-def _write_history(connection: duckdb.DuckDBPyConnection, target: Path, published_at: datetime) -> None:
-    """Carries the checks' history over from the last published file, and adds the checks whose status has changed."""
+    `carried_over`: the new file began as a copy of the last one and has it already.
+    """
     history = f"{quote(_PART)}.main.quality_checks_history"
     connection.execute(
-        f"create table {history} as select $1::timestamp as published_at, * from marts.quality_checks limit 0",
+        f"create table if not exists {history} as"
+        " select $1::timestamp as published_at, * from marts.quality_checks limit 0",
         [published_at],
     )
     connection.execute(
         f"comment on table {history} is 'One row per check and publication at which its status was new or had changed.'"
     )
-    if target.exists():
+    if target.exists() and not carried_over:
         # A file of another kind, or one that cannot be read, has no history to carry over.
         with contextlib.suppress(duckdb.Error):
             connection.execute(f"attach {literal(target)} as published_before (read_only)")
@@ -367,16 +569,24 @@ def _write_history(connection: duckdb.DuckDBPyConnection, target: Path, publishe
 
 def _add_schema(connection: duckdb.DuckDBPyConnection, names: Iterable[str]) -> None:
     """Names every table in a schema `marts` as well."""
-    connection.execute("create schema marts")
+    connection.execute("create schema if not exists marts")
     for name in names:
-        connection.execute(f"create view marts.{quote(name)} as select * from main.{quote(name)}")
+        connection.execute(f"create or replace view marts.{quote(name)} as select * from main.{quote(name)}")
 
 
-def _write_manifest(connection: duckdb.DuckDBPyConnection, published_at: datetime, job_id: str, state: State) -> None:
-    """One row that says when, from which job and state, and by which versions the file was written."""
+def _write_manifest(
+    connection: duckdb.DuckDBPyConnection,
+    published_at: datetime,
+    job_id: str,
+    state: State,
+    moment: Moment,
+    rows: dict[str, int],
+) -> None:
+    """One row that says when, from which job and state, by which versions the file was written, and what is in it."""
+    left_out = [[exchange, symbol] for exchange, symbol, _ in _withheld(connection)]
     connection.execute(
         f"""
-        create table {quote(_PART)}.main.published as
+        create or replace table {quote(_PART)}.main.published as
         select
             $1::timestamp as published_at,
             $2::varchar as job_id,
@@ -386,7 +596,10 @@ def _write_manifest(connection: duckdb.DuckDBPyConnection, published_at: datetim
             $6::varchar as dbt_version,
             $7::varchar as duckdb_version,
             $8::varchar as storage_version,
-            (select max(open_time) + interval '5 minutes' from marts.klines_5m) as data_until
+            (select max(open_time) + interval '5 minutes' from marts.klines_5m) as data_until,
+            $9::bigint as rebuild_id,
+            $10::varchar as withheld,
+            $11::varchar as row_counts
         """,
         [
             published_at,
@@ -397,6 +610,9 @@ def _write_manifest(connection: duckdb.DuckDBPyConnection, published_at: datetim
             state.dbt_version,
             duckdb.__version__,
             STORAGE_VERSION,
+            moment.rebuild_id,
+            json.dumps(left_out),
+            json.dumps(rows),
         ],
     )
 
@@ -423,6 +639,8 @@ def to_dict(publication: Publication) -> dict[str, Any]:
         "change_id": publication.change_id,
         "storage_version": STORAGE_VERSION,
         "bytes": publication.size_bytes,
+        "written": publication.written,
+        "changed": publication.changed,
         "rows": publication.rows,
         "withheld": [
             {"exchange": exchange, "symbol": symbol, "reasons": reasons}
@@ -433,9 +651,16 @@ def to_dict(publication: Publication) -> dict[str, Any]:
 
 def text(publication: Publication) -> str:
     """One line, and one for each symbol that was left out."""
+    if not publication.written:
+        line = (
+            f"{publication.path}: nothing changed since it was published at "
+            f"{publication.published_at:%Y-%m-%d %H:%M:%S} (job {publication.job_id}), so it stays as it is"
+        )
+        return "\n".join([line, *withheld_lines(publication)])
     line = (
         f"{publication.path}: {len(publication.rows)} tables, {sum(publication.rows.values()):,} rows, "
         f"{size(publication.size_bytes)}, for DuckDB {STORAGE_VERSION} and later (job {publication.job_id})"
+        + (f"; of {len(publication.changed)} tables only what changed was copied" if publication.changed else "")
     )
     return "\n".join([line, *withheld_lines(publication)])
 

@@ -20,7 +20,6 @@ from types import FrameType
 from typing import Any, TypeVar
 
 import duckdb
-import stamina
 
 from loaders.datasets import Market
 from loaders.errors import FileRejected
@@ -446,6 +445,9 @@ class _Run:
 
     def _retried(self, work: Callable[[], _T]) -> _T:
         """Repeats what can pass (an I/O error, a busy disk), not what cannot."""
+        # Not above: it brings asyncio with it, and an empty load shall end before that is imported.
+        import stamina
+
         for attempt in stamina.retry_context(
             on=_can_pass, attempts=self.request.retries + 1, timeout=None, wait_initial=0.2, wait_max=5.0
         ):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from loaders.errors import LoadersError
 from loaders.progress import Reporter
 from loaders.queries.about_rows import about_query
 from loaders.rendering import near
+from loaders.warehouse import readiness
+from loaders.warehouse.readiness import State
 
 # Ends with the process that began it, however that ended: dbt must not write on when nobody holds the lock for it.
 _PROGRAM = """
@@ -33,8 +37,12 @@ sys.exit(cli())
 """
 # Unit tests run the models on given rows, so the data of a night tells them nothing new; `make test` runs them.
 _BUILD = ("build", "--exclude-resource-type", "unit_test")
+# Decides what tests look at, and nothing of what models make (macros/incremental/rows_to_test.sql).
+_EVERYTHING = ("--vars", "{test_everything: true}")
 _BAD = ("error", "fail", "runtime error")
 
+#: What of the project decides what is built, below its folder.
+_PROJECT_FILES = ("dbt_project.yml", "profiles.yml", "packages.yml", "macros", "models", "seeds", "tests/dbt")
 #: What can be done about a test that fails.
 REMEDY = (
     "remedy: look at the rows (the query is for the warehouse). If a file is wrong, move it out of the data folder and "
@@ -56,22 +64,76 @@ class Built:
     failures: tuple[tuple[str, str], ...]
 
 
-def build(project: Path, path: Path, *, wait_seconds: float = 0, reporter: Reporter | None = None) -> Built:
+def build(
+    project: Path,
+    path: Path,
+    *,
+    wait_seconds: float = 0,
+    reporter: Reporter | None = None,
+    full: bool = False,
+) -> Built:
     """`dbt build` of the whole project but the unit tests of models, by this interpreter, into the warehouse at `path`.
 
-    `reporter` is told which model or test runs, and how many there are. Holds the writer's lock, as loaders do. Raises
+    Tests look at what the build made, or at everything if `full`. `reporter` is told which model or test runs, and how
+    many there are. Holds the writer's lock, as loaders do. Raises
     `WarehouseBusy`.
     """
     with warehouse.write_lock(path, wait_seconds=wait_seconds):
-        return _build(project, path, reporter)
+        # Nobody lands anything under this lock, so the build sees the files that are told here.
+        told = {"LOADERS_PROJECT_HASH": project_hash(project), "LOADERS_FILES_HASH": _files_hash(path)}
+        return _build(project, path, reporter, told, _EVERYTHING if full else ())
 
 
-def _build(project: Path, path: Path, reporter: Reporter | None) -> Built:
+def build_that_stands(project: Path, path: Path, *, wait_seconds: float = 0) -> State | None:
+    """The state that the last build left, if another one would find nothing to do; None if it would, or might.
+
+    It built and tested everything, of the files that the ledger has now, by the same project and versions. Raises
+    `WarehouseBusy`.
+    """
+    if not path.exists():
+        return None
+    with warehouse.reader(path, wait_seconds=wait_seconds) as connection:
+
+        def read(sql: str) -> list[tuple[Any, ...]]:
+            return connection.execute(sql).fetchall()
+
+        state = readiness.state_of(read)
+        stands = state.build_trouble is None and state.files_hash == readiness.files_hash(read)
+    return state if stands and state.project_hash == project_hash(project) else None
+
+
+def project_hash(project: Path) -> str:
+    """Hash of all that decides what a build makes of landed rows: the project's files, and versions of what runs them.
+
+    Vars stand in `dbt_project.yml`; those of a command line are not for `build`.
+    """
+    found = hashlib.sha256()
+    for name in ("dbt-core", "dbt-duckdb", "duckdb"):
+        found.update(f"{name} {version(name)}\n".encode())
+    for place in _PROJECT_FILES:
+        files = [project / place] if (project / place).is_file() else sorted((project / place).rglob("*"))
+        for file in files:
+            if file.is_file():
+                found.update(f"{file.relative_to(project).as_posix()} {file.stat().st_size}\n".encode())
+                found.update(file.read_bytes())
+    return found.hexdigest()[:32]
+
+
+def _files_hash(path: Path) -> str:
+    if not path.exists():
+        return ""
+    with warehouse.reader(path) as connection:
+        return readiness.files_hash(lambda sql: connection.execute(sql).fetchall())
+
+
+def _build(
+    project: Path, path: Path, reporter: Reporter | None, told: Mapping[str, str], options: Sequence[str]
+) -> Built:
     results = Path(os.environ.get("DBT_TARGET_PATH") or "target")
     results = (results if results.is_absolute() else project / results) / "run_results.json"
     # What another run left there must not be taken for this one's.
     results.unlink(missing_ok=True)
-    status, printed = _run(project, path, reporter)
+    status, printed = _run(project, path, reporter, told, options)
     nodes = json.loads(results.read_text(encoding="utf-8"))["results"] if results.exists() else []
     # dbt names exposures among its results, and does nothing with them.
     nodes = [node for node in nodes if not node["unique_id"].startswith("exposure.")]
@@ -83,13 +145,15 @@ def _build(project: Path, path: Path, reporter: Reporter | None) -> Built:
     return Built(status, printed, len(nodes), failures)
 
 
-def _run(project: Path, path: Path, reporter: Reporter | None) -> tuple[int, str]:
+def _run(
+    project: Path, path: Path, reporter: Reporter | None, told: Mapping[str, str], options: Sequence[str]
+) -> tuple[int, str]:
     """dbt's exit status, and what it said of warnings and errors."""
     folders = ["--project-dir", str(project), "--profiles-dir", str(project)]
     with subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM, "--no-use-colors", "--log-format", "json", *_BUILD, *folders],
+        [sys.executable, "-c", _PROGRAM, "--no-use-colors", "--log-format", "json", *_BUILD, *options, *folders],
         cwd=project,
-        env={**os.environ, "LOADERS_WAREHOUSE": str(path)},
+        env={**os.environ, **told, "LOADERS_WAREHOUSE": str(path)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -153,10 +153,12 @@ def run(
     ping: str | None = None,
     wait_seconds: float = 0,
     sources: Collection[str] = (),
+    full: bool = False,
     max_age: timedelta | None = None,
 ) -> Run:
     """Does all steps and tells each by `say`; of `SOURCE_STEPS` those that are named in `sources`.
 
+    A step does what changed since it last went well; where nothing did, it says so. `full` does everything of it again.
     Then `notify` (a URL or a command) is told if the exit status is not 0, if a check is worse than it was in the last
     published file, or if this run is good and the one before was not; `ping` (a URL) is asked if all went well. How the
     run ended is kept beside the warehouse (`last_run`). A signal ends the step that runs, and the steps behind it are
@@ -164,7 +166,7 @@ def run(
     """
     done = Run()
     before = read_last_run(last_run_path(path))
-    work = _Work(settings, path, request, target, reporter, wait_seconds, done, max_age)
+    work = _Work(settings, path, request, target, reporter, wait_seconds, done, max_age, full)
     for name in (*(step for step in SOURCE_STEPS if step in sources), *STEPS):
         step = work.step(name)
         done.steps.append(step)
@@ -220,6 +222,7 @@ class _Work:
         wait_seconds: float,
         done: Run,
         max_age: timedelta | None,
+        full: bool,
     ) -> None:
         self.settings = settings
         self.path = path
@@ -228,6 +231,8 @@ class _Work:
         self.reporter = reporter
         self.wait_seconds = wait_seconds
         self.done = done
+        self.full = full
+        self.published: Publication | None = None
         self.max_age = max_age
         self.started = 0.0
         self.collected: BackfillResult | None = None
@@ -334,7 +339,20 @@ class _Work:
         )
 
     def _build(self) -> StepResult:
-        built = dbt.build(self.settings.project(), self.path, wait_seconds=self.wait_seconds, reporter=self.reporter)
+        stands = None
+        if not self.full:
+            stands = dbt.build_that_stands(self.settings.project(), self.path, wait_seconds=self.wait_seconds)
+        if stands is not None:
+            line = f"nothing changed since the build of {stands.built_at:%Y-%m-%d %H:%M:%S} ({stands.build_id})"
+            return self._step("build", "ok", line, result={"build_id": stands.build_id, "nodes": 0, "failures": []})
+        runner.prepare()
+        built = dbt.build(
+            self.settings.project(),
+            self.path,
+            wait_seconds=self.wait_seconds,
+            reporter=self.reporter,
+            full=self.full,
+        )
         result = {
             "nodes": built.nodes,
             "failures": [{"node": name, "message": message} for name, message in built.failures],
@@ -353,7 +371,7 @@ class _Work:
 
     def _validate(self) -> StepResult:
         found: Validation = runner.validate(
-            self.settings, self.path, job_id=self.done.job_id, wait_seconds=self.wait_seconds
+            self.settings, self.path, job_id=self.done.job_id, wait_seconds=self.wait_seconds, full=self.full
         )
         outcome: Outcome = "ok" if found.passed else "failed"
         line = runner.summary(found)
@@ -364,8 +382,14 @@ class _Work:
         # Asked before the file is replaced: it remembers how the checks stood when it was written.
         self.done.regressions = regressions(self.path, self.target)
         published: Publication = publish.publish(
-            self.settings, self.path, self.target, job_id=self.done.job_id, wait_seconds=self.wait_seconds
+            self.settings,
+            self.path,
+            self.target,
+            job_id=self.done.job_id,
+            wait_seconds=self.wait_seconds,
+            full=self.full,
         )
+        self.published = published
         withheld = publish.withheld_lines(published)
         return self._step(
             "publish",
@@ -376,12 +400,19 @@ class _Work:
         )
 
     def _report(self) -> StepResult:
+        page = self.settings.report_path()
+        if self.published is not None and not self.published.written and _is_newer(page, self.target):
+            return self._step("report", "ok", f"{page}: nothing was published since it was written")
         # The drawing's library takes half a second to import, which a run that publishes nothing need not spend.
         from loaders.delivery.page import report
 
-        written = report.write(self.settings, self.target, self.settings.report_path())
+        written = report.write(self.settings, self.target, page)
         line, *details = report.text(written).splitlines()
         return self._step("report", "ok", line, details=tuple(details), result=report.to_dict(written))
+
+
+def _is_newer(page: Path, published: Path) -> bool:
+    return page.exists() and page.stat().st_mtime_ns >= published.stat().st_mtime_ns
 
 
 def regressions(path: Path, target: Path) -> list[str]:

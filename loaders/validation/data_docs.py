@@ -95,10 +95,11 @@ def write(context: EphemeralDataContext, folder: Path) -> None:
         page.write_text(text.replace("</head>", f"<style>{_STYLE}</style></head>", 1), encoding="utf-8")
 
 
-def write_index(folder: Path, job_id: str, results: Sequence[Result]) -> None:
+def write_index(folder: Path, job_id: str, scope: str, results: Sequence[Result]) -> None:
     """Puts a plain first page in the place of Great Expectations' own, which is made by scripts.
 
     It begins with whether all passed; what did not comes first, with its rows, their query, and what can be done.
+    `scope` says in a few words of what was asked.
     """
     failures = [one for one in results if one.status != "pass"]
     rows = []
@@ -109,7 +110,12 @@ def write_index(folder: Path, job_id: str, results: Sequence[Result]) -> None:
         name = f'<a href="{escape(pages[0].relative_to(folder).as_posix())}">{table}</a>' if pages else table
         passed = sum(one.status == "pass" for one in of_table)
         text = f"{passed} of {len(of_table)} passed"
-        rows.append(f"<tr><td>{name}</td><td>{text if passed == len(of_table) else f'<b>{text}</b>'}</td></tr>")
+        text = text if passed == len(of_table) else f"<b>{text}</b>"
+        before = sum(one.asked_of == "nothing" for one in of_table)
+        earlier = f", {before} of them before, and nothing changed since" if before else ""
+        changed = sum(one.asked_of == "changes" for one in of_table)
+        earlier += f", {changed} asked of what changed" if changed else ""
+        rows.append(f"<tr><td>{name}</td><td>{text}{earlier}</td></tr>")
     heading = (
         f"{len(failures)} of {len(results)} expectations did not pass"
         if failures
@@ -122,7 +128,8 @@ def write_index(folder: Path, job_id: str, results: Sequence[Result]) -> None:
 <title>{heading}</title>
 <style>{_STYLE}</style>
 <h1>{heading}</h1>
-<p>Validation {escape(job_id)}. Each table's page says what was asked and how many unexpected rows were found.</p>
+<p>Validation {escape(job_id)}: {escape(scope)}. Each table's page says what was asked and how many unexpected rows were
+found.</p>
 {"".join(_failure(one, folder) for one in failures)}
 {"".join(f"<p>{escape(one[:1].upper() + one[1:])}</p>" for one in remedies(failures))}
 <table>

@@ -12,9 +12,13 @@ import duckdb_engine
 
 _opened: list[Any] = []
 
+#: Statements that every new connection begins with: temporary tables are of one connection alone.
+first_statements: list[str] = []
+
 
 def close_all() -> None:
     """Closes every connection that was opened: one alone would keep the process from writing to the file."""
+    first_statements.clear()
     while _opened:
         _opened.pop().close()
 
@@ -28,6 +32,8 @@ class ReadingDialect(duckdb_engine.Dialect):
         """A connection whose time zone is that of the tables, whatever the session's is."""
         connection = super().connect(*arguments, **options)
         connection.execute("set TimeZone = 'UTC'")
+        for statement in first_statements:
+            connection.execute(statement)
         _opened.append(connection)
         return connection
 

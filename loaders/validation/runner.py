@@ -1,5 +1,8 @@
 """Runs the expectations on the warehouse itself, through Great Expectations, and keeps what they found.
 
+Each is asked of what changed since it last passed (`loaders.validation.plan`), or of everything on demand. A row that
+was altered behind the ledger, where nothing was landed or rebuilt since, is seen by a full validation only.
+
 Great Expectations closes its connection before it fetches, and DuckDB drops a result on rollback; so it is given a
 dialect that only reads and has no transactions. While it reads, no other process can write: all suites see one state.
 
@@ -9,6 +12,7 @@ An expectation that could not be asked is an error, never a pass.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import json
 import logging
@@ -16,23 +20,27 @@ import os
 import secrets
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import duckdb
 from filelock import FileLock, Timeout
 
 from loaders import signals, warehouse
+from loaders.errors import WarehouseBusy
 from loaders.queries.about_rows import about
 from loaders.rendering import table as as_table
 from loaders.rendering import wrapped
 from loaders.settings import Settings
 from loaders.validation import data_docs, explain
-from loaders.validation.suites import Expectation, Result, Status, Suite, suites
-from loaders.warehouse import ledger, readiness
+from loaders.validation.plan import Plan, Question, planned
+from loaders.validation.suites import AskedOf, Expectation, Result, Status, Suite, suites
+from loaders.warehouse import changes, ledger, readiness
+from loaders.warehouse.keyed import Keyed
 from loaders.warehouse.readiness import State
 
 if TYPE_CHECKING:
@@ -41,27 +49,52 @@ if TYPE_CHECKING:
 
 _SHOWN_ROWS = 3
 
+#: Of what an expectation can be asked.
+ASKED_OF: tuple[AskedOf, ...] = get_args(AskedOf)
+
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """All that one run of the suites found, and the state of the warehouse that it saw. Times are UTC."""
+    """All that one run of the suites found, and what it was asked of. Times are UTC.
+
+    `data_docs` is the first page about it, or about the last one that asked anything; None if there is none.
+    """
 
     job_id: str
-    state: State
+    plan: Plan
     started_at: datetime
     finished_at: datetime
     results: tuple[Result, ...]
     data_docs: Path | None
 
     @property
+    def state(self) -> State:
+        """The state of the warehouse that it saw."""
+        return self.plan.state
+
+    @property
     def passed(self) -> bool:
-        """Everything was asked and nothing unexpected was found."""
+        """Everything was asked, now or since it last changed, and nothing unexpected was found."""
         return bool(self.results) and all(result.status == "pass" for result in self.results)
 
     @property
     def failures(self) -> list[Result]:
         """What did not pass."""
         return [result for result in self.results if result.status != "pass"]
+
+
+def prepare() -> None:
+    """Begins to import Great Expectations in the background, for a process that is about to wait and then to validate.
+
+    It takes seconds. Whatever goes wrong goes wrong again, and is told, when it is imported to be used.
+    """
+    threading.Thread(target=_import_in_advance, daemon=True).start()
+
+
+def _import_in_advance() -> None:
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    with contextlib.suppress(Exception):
+        importlib.import_module("great_expectations")
 
 
 def validate(
@@ -71,65 +104,110 @@ def validate(
     job_id: str | None = None,
     wait_seconds: float = 0,
     asked: Sequence[Suite] | None = None,
+    full: bool = False,
 ) -> Validation:
-    """Runs all suites, writes the Data Docs, keeps the results in `ops.validation_results`.
+    """Asks what changed since it last passed, or everything if `full`; writes the Data Docs and keeps the results.
 
-    `asked` are other suites than the project's. Raises `WarehouseMissing`, `WarehouseBusy`, `FolderNotOurs`,
-    `NotBuilt`, `WarehouseRenamed`.
+    Results go to `ops.validation_results`, but for a validation that found nothing to ask in a state that the last one
+    vouches for. `asked` are other suites than the project's. Raises `WarehouseMissing`, `WarehouseBusy`,
+    `FolderNotOurs`, `NotBuilt`, `WarehouseRenamed`.
     """
     started = ledger.now()
     job_id = job_id or f"{started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-    asked = suites(settings.project()) if asked is None else asked
+    all_suites = suites(settings.project()) if asked is None else asked
     folder = settings.data_docs_path()
     data_docs.require_ours(folder, (path, settings.published_path(), settings.project()))
-    # Opens once for its errors: they name who has the warehouse and what to do.
-    with warehouse.reader(path, wait_seconds=wait_seconds) as opened_once:
-        readiness.require_built(path, lambda sql: opened_once.execute(sql).fetchall())
-    with _engine(settings, path) as (context, source, connection):
-        state = readiness.state_of(connection)
-        results = tuple(result for suite in asked for result in _run(context, source, suite, job_id))
+    # Its errors name who has the warehouse and what to do.
+    with warehouse.reader(path, wait_seconds=wait_seconds) as connection:
+
+        def read(sql: str) -> list[tuple[Any, ...]]:
+            return connection.execute(sql).fetchall()
+
+        readiness.require_built(path, read)
+        plan = planned(read, all_suites, full=full)
+        vouched = plan.asks_nothing and readiness.validation_trouble(read, plan.state) is None
+    if plan.asks_nothing:
+        results = tuple(_unasked(suite.table, one) for suite, of_suite in plan.questions for one in of_suite)
+        page = folder / "index.html"
+        validation = Validation(job_id, plan, started, ledger.now(), results, page if page.exists() else None)
+        if not vouched:
+            _keep(settings, path, validation, wait_seconds)
+        return validation
+    with _engine(settings, path, plan) as (context, source, read_engine):
+        if (readiness.state_of(read_engine), changes.present(read_engine)) != (plan.state, plan.moment):
+            raise WarehouseBusy(path, "another writer, which has just changed it")
+        results = tuple(
+            result
+            for suite, of_suite in plan.questions
+            for result in _run(context, source, suite.table, of_suite, job_id)
+        )
         with _quietly():
             data_docs.write(context, folder)
-    validation = Validation(job_id, state, started, ledger.now(), results, folder / "index.html")
-    data_docs.write_index(folder, job_id, results)
-    explain.write_queries(folder, path, asked, results)
+    validation = Validation(job_id, plan, started, ledger.now(), results, folder / "index.html")
+    data_docs.write_index(folder, job_id, scope(validation), results)
+    explain.write_queries(folder, path, all_suites, results)
+    _keep(settings, path, validation, wait_seconds)
+    return validation
+
+
+def _unasked(table: Keyed, question: Question) -> Result:
+    one = question.expectation
+    return Result(table.full_name, one.name, one.description, "pass", 0, None, asked_of="nothing")
+
+
+def _keep(settings: Settings, path: Path, validation: Validation, wait_seconds: float) -> None:
     with (
         warehouse.writer(settings, path, wait_seconds=wait_seconds) as opened,
         warehouse.transaction(opened.connection),
     ):
         _record(opened.connection, validation)
-    return validation
 
 
 def _record(connection: duckdb.DuckDBPyConnection, validation: Validation) -> None:
-    results = validation.results
+    results, plan = validation.results, validation.plan
+    fingerprints = {
+        (suite.table.full_name, one.expectation.name): one.fingerprint
+        for suite, of_suite in plan.questions
+        for one in of_suite
+    }
+    since = [plan.since if result.asked_of == "changes" else None for result in results]
     # A job that validates again means its last word.
     connection.execute("delete from ops.validation_results where job_id = $1", [validation.job_id])
     connection.execute(
         """
         insert into ops.validation_results (
-            job_id, build_id, change_id, table_name, expectation, status, unexpected_rows, detail,
-            started_at, finished_at
+            job_id, build_id, change_id, rebuild_id, started_at, finished_at, table_name, expectation, status,
+            unexpected_rows, detail, asked_of, since_change_id, since_rebuild_id, question
         )
-        select $1, $2, $3, unnest($4), unnest($5), unnest($6), unnest($7), unnest($8), $9, $10
+        select
+            $1, $2, $3, $4, $5, $6,
+            unnest($7), unnest($8), unnest($9), unnest($10), unnest($11), unnest($12), unnest($13), unnest($14),
+            unnest($15)
         """,
         [
             validation.job_id,
-            validation.state.build_id,
-            validation.state.change_id,
+            plan.state.build_id,
+            plan.state.change_id,
+            plan.moment.rebuild_id,
+            validation.started_at,
+            validation.finished_at,
             [result.table for result in results],
             [result.expectation for result in results],
             [result.status for result in results],
             [result.unexpected_rows for result in results],
             [result.detail for result in results],
-            validation.started_at,
-            validation.finished_at,
+            [result.asked_of for result in results],
+            [None if one is None else one.change_id for one in since],
+            [None if one is None else one.rebuild_id for one in since],
+            [fingerprints[result.table, result.expectation] for result in results],
         ],
     )
 
 
 @contextlib.contextmanager
-def _engine(settings: Settings, path: Path) -> Iterator[tuple[EphemeralDataContext, SQLDatasource, readiness.RunQuery]]:
+def _engine(
+    settings: Settings, path: Path, plan: Plan
+) -> Iterator[tuple[EphemeralDataContext, SQLDatasource, readiness.RunQuery]]:
     """Great Expectations on the warehouse, read-only; the engine's spill files lie apart from a loader's."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     with _quietly():
@@ -139,7 +217,7 @@ def _engine(settings: Settings, path: Path) -> Iterator[tuple[EphemeralDataConte
         from sqlalchemy import URL
         from sqlalchemy.dialects import registry
 
-        from loaders.validation.dialect import close_all
+        from loaders.validation.dialect import close_all, first_statements
 
         registry.register("duckdb.reading", "loaders.validation.dialect", "ReadingDialect")
         context = gx.get_context(mode="ephemeral")
@@ -159,6 +237,7 @@ def _engine(settings: Settings, path: Path) -> Iterator[tuple[EphemeralDataConte
             **options,
         )
         engine = source.get_engine()
+        first_statements[:] = plan.temporary_tables()
         try:
             with engine.connect() as connection:
 
@@ -188,23 +267,35 @@ def _spill_folder(path: Path) -> Iterator[str]:
         yield str(Path(folder) / "spill")
 
 
-def _run(context: EphemeralDataContext, source: SQLDatasource, suite: Suite, job_id: str) -> list[Result]:
+def _run(
+    context: EphemeralDataContext, source: SQLDatasource, table: Keyed, questions: Sequence[Question], job_id: str
+) -> list[Result]:
+    """The answers about a table, those first that need not be asked."""
+    unasked = [_unasked(table, one) for one in questions if one.asked_of == "nothing"]
+    to_ask = [one for one in questions if one.asked_of != "nothing"]
+    return unasked + (_ask(context, source, table, to_ask, job_id) if to_ask else [])
+
+
+def _ask(
+    context: EphemeralDataContext, source: SQLDatasource, table: Keyed, questions: Sequence[Question], job_id: str
+) -> list[Result]:
     import great_expectations as gx
     from great_expectations.core.run_identifier import RunIdentifier
 
     from loaders.validation.rows_expectation import ExpectNoRows
 
-    table = suite.table
     try:
         with _quietly():
             asset = source.add_query_asset(table.full_name, query=f"select * from {table.full_name}")
             batch = asset.add_batch_definition_whole_table("whole")
             asked = gx.ExpectationSuite(name=table.full_name)
-            for one in suite.expectations:
+            for question in questions:
+                one = question.expectation
+                of_changes = " Asked of what changed since it last passed." if question.asked_of == "changes" else ""
                 asked.add_expectation(
                     ExpectNoRows(
-                        unexpected_rows_query=_query(one),
-                        description=f"{one.name}: {one.description}",
+                        unexpected_rows_query=_query(question.sql),
+                        description=f"{one.name}: {one.description}{of_changes}",
                         meta={"name": one.name},
                     )
                 )
@@ -222,11 +313,15 @@ def _run(context: EphemeralDataContext, source: SQLDatasource, suite: Suite, job
         # Whatever it was, nothing of this table was answered, and each of its expectations says so.
         message = f"{type(error).__name__}: {error}"
         return [
-            Result(table.full_name, one.name, one.description, "error", None, message) for one in suite.expectations
+            replace(judged(table.full_name, one.expectation, None), detail=message, asked_of=one.asked_of)
+            for one in questions
         ]
     # A query that a signal broke off is an answer to Great Expectations.
     signals.check()
-    return [judged(table.full_name, one, answers.get(one.name)) for one in suite.expectations]
+    return [
+        replace(judged(table.full_name, one.expectation, answers.get(one.expectation.name)), asked_of=one.asked_of)
+        for one in questions
+    ]
 
 
 def judged(table: str, asked: Expectation, answer: Mapping[str, Any] | None) -> Result:
@@ -264,9 +359,9 @@ def _exception_in(info: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _query(asked: Expectation) -> str:
+def _query(asked: str) -> str:
     """Values come as text: what a float cannot hold, Great Expectations looks up its stack for, value by value."""
-    sql = asked.sql.replace("{", "{{").replace("}", "}}")
+    sql = asked.replace("{", "{{").replace("}", "}}")
     return f"select cast(columns(*) as varchar), count(*) over () as unexpected_rows_in_all from ({sql}) as unexpected"
 
 
@@ -289,6 +384,10 @@ def to_dict(validation: Validation) -> dict[str, Any]:
         "build_id": validation.state.build_id,
         "change_id": validation.state.change_id,
         "passed": validation.passed,
+        "asked": {of: sum(result.asked_of == of for result in validation.results) for of in ASKED_OF},
+        "since_change_id": validation.plan.since.change_id if validation.plan.since else None,
+        "changed_files": validation.plan.files,
+        "changed_symbols": validation.plan.series,
         "expectations": len(validation.results),
         "failed": sum(result.status == "fail" for result in validation.results),
         "errors": sum(result.status == "error" for result in validation.results),
@@ -299,6 +398,7 @@ def to_dict(validation: Validation) -> dict[str, Any]:
                 "expectation": result.expectation,
                 "status": result.status,
                 "unexpected_rows": result.unexpected_rows,
+                "asked_of": result.asked_of,
                 "detail": result.detail,
                 **(
                     {}
@@ -321,7 +421,26 @@ def summary(validation: Validation) -> str:
     """One line."""
     asked = [result.status for result in validation.results]
     counts = f"{asked.count('pass')} passed, {asked.count('fail')} failed, {asked.count('error')} could not be asked"
-    return f"{len(asked)} expectations: {counts}"
+    return f"{len(asked)} expectations: {counts}; {scope(validation)}"
+
+
+def scope(validation: Validation) -> str:
+    """What was asked, of what."""
+    plan = validation.plan
+    counts = {of: sum(result.asked_of == of for result in validation.results) for of in ASKED_OF}
+    if plan.is_full:
+        return "asked of everything"
+    if plan.asks_nothing:
+        return "nothing changed since they passed"
+    parts = []
+    if plan.since is not None:
+        parts.append(
+            f"{counts['changes']} asked of what changed since change {plan.since.change_id} ({plan.files:,} files, "
+            f"{plan.series:,} symbols)"
+        )
+    parts += [f"{counts['everything']} of everything"] if counts["everything"] else []
+    parts += [f"{counts['nothing']} passed before and nothing changed since"] if counts["nothing"] else []
+    return ", ".join(parts)
 
 
 def text(validation: Validation) -> str:

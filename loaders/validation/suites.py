@@ -10,6 +10,10 @@ description; a line `Remedy: ...` in it says what can be done where the usual re
 `${...}` stands for what comes from elsewhere: keys are those of `meta.key` in the YAML beside the models,
 limits of raw rows and lengths of candles are those of `loaders.datasets`. `make test` lints the files.
 
+Each is asked in two ways by the same text: of everything, or of what changed. `${rows}` are the table's rows that are
+asked, and a relation's name, such as `${candles}`, those of another one within the same symbols and times; a name
+without `${...}` is always the whole table.
+
 A gap in the data is no failure; a gap that `marts.data_gaps` does not name is one.
 """
 
@@ -17,23 +21,41 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from string import Template
-from typing import Any, Literal
-
-import yaml
+from typing import Literal
 
 from loaders.datasets import INTERVALS, LAYOUTS, FileLayout
 from loaders.errors import SchemaUnreadable
+from loaders.warehouse.keyed import Keyed, keyed_tables
 from loaders.warehouse.schema import quote
 
 Status = Literal["pass", "fail", "error"]
+AskedOf = Literal["everything", "changes", "nothing"]
+Follows = Literal["files", "series", "builds"]
+
+#: Temporary tables of whoever asks for what changed: `file_id`; and exchange, symbol, rebuild_from.
+CHANGED_FILES = "temp.changed_files"
+CHANGED_SERIES = "temp.changed_series"
 
 _SQL = files("loaders.validation") / "sql"
 _BACKTESTS = ("marts.liquidation_backtest", "marts.liquidation_backtest_external")
+
+_LEVELS = "marts.liquidation_levels"
+
+#: Relations that are compared with others within the same symbols and times.
+_COMPARED = (
+    Keyed("marts", "candles", (), "open_time", has_exchange=True),
+    Keyed("marts", "klines_5m", (), "open_time"),
+    Keyed("intermediate", "int_candles", (), "open_time", has_exchange=True),
+    Keyed("intermediate", "int_agg_trade_candles_5m", (), "open_time"),
+    Keyed("staging", "stg_binance__klines", (), "open_time", has_exchange=True),
+    Keyed("staging", "stg_binance__metrics", (), "snapshot_at", has_exchange=True),
+    Keyed("ops", "ingestion_files", (), "last_time", has_exchange=True),
+)
 
 _DAY = INTERVALS["1d"]
 
@@ -53,30 +75,19 @@ _STEPS = {"interval": _STEP, "interval_minutes": "cast(interval_minutes as bigin
 
 
 @dataclass(frozen=True, slots=True)
-class Keyed:
-    """A table and its key: `schema` is `raw` or `marts`. The key of a raw table has `file_id` in it."""
-
-    schema: str
-    name: str
-    key: tuple[str, ...]
-
-    @property
-    def full_name(self) -> str:
-        """Schema and name."""
-        return f"{self.schema}.{self.name}"
-
-
-@dataclass(frozen=True, slots=True)
 class Expectation:
     """A question about a table. `sql` gives the rows that must not be there; `description` says what must be true.
 
-    `remedy` says what can be done where it is not.
+    `remedy` says what can be done where it is not. `changed_sql` asks the same of what changed: of the files in
+    `CHANGED_FILES`, or of the symbols and times in `CHANGED_SERIES`. The two are the same where a table is asked whole
+    each time.
     """
 
     name: str
     description: str
     sql: str
     remedy: str = ""
+    changed_sql: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,39 +105,37 @@ class Result:
     detail: str | None
     about: str = ""
     remedy: str = ""
+    asked_of: AskedOf = "everything"
 
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """All expectations of a table."""
+    """All expectations of a table. `follows` says what makes it worth asking them again.
+
+    `landed` is the exchange and dataset of a raw table.
+    """
 
     table: Keyed
     expectations: tuple[Expectation, ...]
+    landed: tuple[str, str] | None = None
+
+    @property
+    def follows(self) -> Follows:
+        """Raw tables follow their files; marts their symbols and times, or whole builds where they are made whole."""
+        if self.landed is not None:
+            return "files"
+        return "builds" if self.table.time is None else "series"
 
 
 def suites(project: Path) -> list[Suite]:
     """A suite for each raw table and mart that the YAML declares. Raises `SchemaUnreadable` for one without a key."""
-    return [Suite(table, tuple(_expectations(table))) for table in _keyed(project)]
+    return [Suite(table, tuple(_expectations(table)), _landed(table)) for table in keyed_tables(project)]
 
 
-def _keyed(project: Path) -> Iterator[Keyed]:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    for path in sorted((project / "models").rglob("_*.yml")):
-        document: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), loader) or {}
-        for source in document.get("sources", []):
-            if source.get("schema", source["name"]) == "raw":
-                for table in source["tables"]:
-                    yield Keyed("raw", table["name"], (*_key(path, table), "file_id"))
-        if path.relative_to(project / "models").parts[0] == "marts":
-            for model in document.get("models", []):
-                yield Keyed("marts", model["name"], _key(path, model))
-
-
-def _key(path: Path, table: Mapping[str, Any]) -> tuple[str, ...]:
-    key = table.get("config", {}).get("meta", {}).get("key")
-    if not key:
-        raise SchemaUnreadable(f"{path}: {table['name']} has no meta.key: name the columns that tell its rows apart")
-    return tuple(key)
+def _landed(table: Keyed) -> tuple[str, str] | None:
+    if table.schema != "raw":
+        return None
+    return next((layout.exchange, layout.dataset) for layout in LAYOUTS.values() if layout.table == table.name)
 
 
 def _expectations(table: Keyed) -> Iterator[Expectation]:
@@ -149,15 +158,64 @@ def _expectations(table: Keyed) -> Iterator[Expectation]:
             folders.append("raw_table_of_ids")
             values["sequence"] = quote(sequence)
             values["other_keys"] = ", ".join(quote(column) for column in table.key if column != sequence)
-    else:
+    elif not table.is_view:
         folders.append("every_mart")
     if table.full_name in _BACKTESTS:
         folders.append("both_backtests")
     folders.append(table.full_name)
     # A later folder's question of the same name replaces an earlier one's.
     asked = {file.name: file for folder in folders for file in _sql_files(_SQL / folder)}
+    of_everything, of_changes = values | _everything(table), values | _changes(table)
     for _, file in sorted(asked.items()):
-        yield _expectation(file, values, _REMEDIES[table.schema])
+        whole = _expectation(file, of_everything, _REMEDIES[table.schema])
+        yield replace(whole, changed_sql=_expectation(file, of_changes, "").sql)
+
+
+def _everything(table: Keyed) -> dict[str, str]:
+    """What is asked, and what it is compared with, as relations: the tables as they are."""
+    return {
+        **dict.fromkeys(("rows", "rows_of_keys", "rows_with_keys"), table.full_name),
+        **{other.name: other.full_name for other in _COMPARED},
+        "files": "ops.ingestion_files",
+        "opened_positions": "intermediate.int_positions",
+    }
+
+
+def _changes(table: Keyed) -> dict[str, str]:
+    """The same relations, of what changed. Both sides of a comparison are cut by the same symbols and times."""
+    changed = _everything(table) | {other.name: other.changed_rows(CHANGED_SERIES) for other in _COMPARED}
+    if table.schema == "raw":
+        rows = f"(select * from {table.full_name} where file_id in (select file_id from {CHANGED_FILES}))"
+        files = f"(select * from ops.ingestion_files where file_id in (select file_id from {CHANGED_FILES}))"
+        return changed | dict.fromkeys(("rows", "rows_of_keys", "rows_with_keys"), rows) | {"files": files}
+    if table.time is None:
+        return changed
+    rows = table.changed_rows(CHANGED_SERIES)
+    # A row that was rebuilt can have the key of one that was not, where not all of a key's rows are rebuilt together.
+    key = ", ".join(map(quote, table.key))
+    keys = f"(select {key} from {rows} as changed_rows)"
+    rows_of_keys = f"(select asked.* from {table.full_name} as asked semi join {keys} as changed using ({key}))"
+    # Levels are rebuilt for as long as they stand, so their openings lie before the times that changed.
+    oldest = f"""(
+        select
+            changed.symbol,
+            least(changed.rebuild_from, min(levels.opened_at)) as opened_from
+        from {CHANGED_SERIES} as changed
+        left join {rows} as levels on changed.symbol = levels.symbol
+        where changed.exchange = 'binance'
+        group by changed.symbol, changed.rebuild_from
+    )"""
+    opened_positions = f"""(
+        select asked.* from intermediate.int_positions as asked
+        semi join {oldest} as oldest on asked.symbol = oldest.symbol and asked.step_at >= oldest.opened_from
+    )"""
+    return changed | {
+        "rows": rows,
+        "rows_of_keys": rows_of_keys if table.rebuilt_also else rows,
+        # A row without a symbol or a time is of no symbol that changed; those of a view are those of raw tables.
+        **({"rows_with_keys": rows} if table.is_view else {}),
+        **({"opened_positions": opened_positions} if table.full_name == _LEVELS else {}),
+    }
 
 
 def _sql_files(folder: Traversable) -> list[Traversable]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,13 @@ RunQuery = Callable[[str], list[tuple[Any, ...]]]
 
 # Tests alone change nothing, so a run of them counts only where one failed.
 _LAST_BUILD = """
-select build_id, started_at, finished_at, change_id, nodes_failed, nodes_left_out, dbt_version
-from state.builds
+select build_id, started_at, finished_at, change_id, nodes_failed, nodes_left_out, dbt_version, project_hash, files_hash
+from (
+    from state.builds
+    union all by name
+    -- a table that dbt has not widened yet
+    select null::varchar as project_hash, null::varchar as files_hash where false
+)
 where command <> 'test' or nodes_failed > 0
 order by started_at desc, build_id desc
 limit 1
@@ -45,20 +51,27 @@ where database_name = current_database() and schema_name in ('staging', 'interme
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What is in the warehouse: the last change of the ledger, and the last run of dbt, if there was any."""
+    """What is in the warehouse: the last change of the ledger, and the last run of dbt, if there was any.
+
+    `project_hash` and `files_hash` are what the build was told of its project and of the ledger's files (`loaders run`
+    does), None where it was started by hand.
+    """
 
     change_id: int
     build_id: str | None
     dbt_version: str | None = None
     build_trouble: str | None = None
+    built_at: datetime | None = None
+    project_hash: str | None = None
+    files_hash: str | None = None
 
 
 def state_of(read: RunQuery) -> State:
     """The state now. `build_trouble` says why its marts cannot be relied on, None if they can."""
     change_id = _last_change(read)
-    if not _has(read, "state", "builds") or not (rows := read(_LAST_BUILD)):
+    if not has_table(read, "state", "builds") or not (rows := read(_LAST_BUILD)):
         return State(change_id, None, None, "dbt has not built this warehouse yet: run `dbt build`")
-    build_id, started, finished, seen, failed, left_out, version = rows[0]
+    build_id, started, finished, seen, failed, left_out, version, project_hash, files_hash = rows[0]
     trouble = None
     if started > now():
         trouble = f"the last dbt run is dated {started:%Y-%m-%d %H:%M:%S}, after the present: set the clock"
@@ -70,12 +83,12 @@ def state_of(read: RunQuery) -> State:
         trouble = f"the last dbt run left out {left_out} models or tests: run `dbt build` without a selection"
     elif seen is None or seen != change_id:
         trouble = "files were landed or forgotten since the last dbt build: run `dbt build`"
-    return State(change_id, build_id, version, trouble)
+    return State(change_id, build_id, version, trouble, started, project_hash, files_hash)
 
 
 def require_built(path: Path, read: RunQuery) -> None:
     """Raises `NotBuilt` where dbt has never been, `WarehouseRenamed` where its views name a file of another name."""
-    if not _has(read, "state", "builds") or not read(_LAST_BUILD):
+    if not has_table(read, "state", "builds") or not read(_LAST_BUILD):
         raise NotBuilt(path)
     require_own_name(path, read)
 
@@ -90,7 +103,7 @@ def require_own_name(path: Path, read: RunQuery) -> None:
 
 def validation_trouble(read: RunQuery, state: State) -> str | None:
     """Why the last validation does not vouch for this state; None if it does."""
-    if not _has(read, "ops", "validation_results") or not (rows := read(_LAST_VALIDATION)):
+    if not has_table(read, "ops", "validation_results") or not (rows := read(_LAST_VALIDATION)):
         return "nothing was validated yet: run `loaders validate`"
     job_id, build_id, change_id, asked, bad, started = rows[0]
     if started > now():
@@ -102,12 +115,29 @@ def validation_trouble(read: RunQuery, state: State) -> str | None:
     return None
 
 
+# The order must not matter, and a file that was refused again is the same fact.
+_FILES_HASH = """
+select
+    coalesce(bit_xor(hash(path, status, sha256, error_message)), 0)::varchar,
+    count(*)::varchar
+from ops.ingestion_files
+"""
+
+
+def files_hash(read: RunQuery) -> str:
+    """Hash of what the ledger says of files, those included that were refused and so changed no table of raw."""
+    if not has_table(read, "ops", "ingestion_files"):
+        return "0-0"
+    return "-".join(read(_FILES_HASH)[0])
+
+
 def last_validation(read: RunQuery) -> str:
     """Name of the last validation. There must have been one."""
     return str(read(_LAST_VALIDATION)[0][0])
 
 
-def _has(read: RunQuery, schema: str, table: str) -> bool:
+def has_table(read: RunQuery, schema: str, table: str) -> bool:
+    """Whether the warehouse has that table."""
     found = read(
         f"""
         select count(*)
@@ -115,14 +145,15 @@ def _has(read: RunQuery, schema: str, table: str) -> bool:
         where database_name = current_database() and schema_name = '{schema}' and table_name = '{table}'
         """
     )
-    return bool(_number(found))
+    return bool(number(found))
 
 
 def _last_change(read: RunQuery) -> int:
-    if not _has(read, "ops", "ingestion_changes"):
+    if not has_table(read, "ops", "ingestion_changes"):
         return 0
-    return _number(read("select coalesce(max(change_id), 0) from ops.ingestion_changes"))
+    return number(read("select coalesce(max(change_id), 0) from ops.ingestion_changes"))
 
 
-def _number(rows: list[tuple[Any, ...]]) -> int:
+def number(rows: list[tuple[Any, ...]]) -> int:
+    """The one number that a query gave."""
     return int(rows[0][0])

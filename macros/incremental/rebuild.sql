@@ -12,7 +12,8 @@
        the same on a first, a full and an incremental build. The plan holds the exchanges below the model only; a model
        of several has a column `exchange` and joins on it, too, for two exchanges can have a symbol of the same name.
     3. `get_incremental_rebuild_sql` deletes these symbols' rows from there on and inserts what the model gave.
-    4. `record_rebuild` (post-hook) writes down the number of the last change worked in, and the fingerprint.
+    4. `record_rebuild` (post-hook) writes down the number of the last change worked in, and the fingerprint, and adds the
+       plan to the log `state.rebuilds`, so that validation and publication know what was rebuilt since they last looked.
 
     All four happen in the model's own transaction: a killed run has done all of it or nothing.
 
@@ -325,6 +326,17 @@
 
         insert into state.incremental_models (model, change_id, fingerprint)
         values ('{{ this.name }}', {{ rebuild_up_to() }}, '{{ rebuild_fingerprint() }}');
+
+        insert into state.rebuilds (rebuild_id, build_id, model, exchange, symbol, rebuild_from)
+        select
+            (select coalesce(max(rebuilds.rebuild_id), 0) + 1 from state.rebuilds) as rebuild_id,
+            '{{ invocation_id }}' as build_id,
+            model,
+            exchange,
+            symbol,
+            rebuild_from
+        from state.rebuild_plan
+        where model = '{{ this.name }}';
 
         reset variable rebuild_floor;
     {%- endif -%}

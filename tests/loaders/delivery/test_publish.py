@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import stat
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -23,9 +26,38 @@ def target_of(warehouse: Warehouse) -> Path:
     return warehouse.folder / "marts.duckdb"
 
 
-def published(warehouse: Warehouse, job_id: str | None = None, target: Path | None = None) -> Publication:
+def published(
+    warehouse: Warehouse, job_id: str | None = None, target: Path | None = None, *, full: bool = False
+) -> Publication:
     return publish.publish(
-        warehouse.settings, warehouse.path, target or target_of(warehouse), job_id=job_id, wait_seconds=10
+        warehouse.settings, warehouse.path, target or target_of(warehouse), job_id=job_id, wait_seconds=10, full=full
+    )
+
+
+def another_build(warehouse: Warehouse, *statements: str, models: Iterable[tuple[str, str, str]] = ()) -> None:
+    """Changes tables as a build does that passed. `models` are those rebuilt: model, symbol, and from when on."""
+    rebuilds = [
+        f"""
+        insert into state.rebuilds by name
+        select (select coalesce(max(rebuild_id), 0) + 1 from state.rebuilds) as rebuild_id, '{model}' as model,
+            'binance' as exchange, '{symbol}' as symbol, timestamp '{since}' as rebuild_from
+        """
+        for model, symbol, since in models
+    ]
+    of_now = "uuid()::varchar as build_id, now()::timestamp as started_at, now()::timestamp as finished_at"
+    last_change = "(select max(change_id) from ops.ingestion_changes)"
+    warehouse.change(
+        *statements,
+        *rebuilds,
+        f"""
+        insert into state.builds
+        select * replace ({of_now}, {last_change} as change_id) from state.builds
+        where command = 'build' order by started_at desc limit 1
+        """,
+        f"""
+        update ops.validation_results
+        set build_id = (select max_by(build_id, started_at) from state.builds), change_id = {last_change}
+        """,
     )
 
 
@@ -70,8 +102,8 @@ def test_what_people_ask_beside_the_marts_is_in_it_row_for_row(passed: Warehouse
 def test_the_checks_history_holds_each_change_of_a_status(passed: Warehouse) -> None:
     first = published(passed)
     checks = passed.query("select count(*) from marts.quality_checks")[0][0]
-    second = published(passed)
-    passed.change("update marts.quality_checks set status = 'fail' where check_name = 'freshness'")
+    second = published(passed, full=True)
+    another_build(passed, "update marts.quality_checks set status = 'fail' where check_name = 'freshness'")
     changed = passed.query("select count(*) from marts.quality_checks where check_name = 'freshness'")[0][0]
     third = published(passed)
     with duckdb.connect(str(third.path), read_only=True) as connection:
@@ -124,6 +156,7 @@ def test_it_says_when_it_was_published_from_which_job_and_by_what(passed: Wareho
 
 def test_nobody_can_write_to_it_and_nothing_is_left_beside_it(passed: Warehouse) -> None:
     publication = published(passed)
+    another_build(passed)
     published(passed)
     assert stat.S_IMODE(publication.path.stat().st_mode) == 0o444
     assert beside(publication.path) == {"marts.duckdb", "marts.duckdb.lock"}
@@ -193,13 +226,13 @@ def test_a_publication_that_breaks_off_leaves_the_last_file(passed: Warehouse, m
 
     monkeypatch.setattr(publish, "_sync", full)
     with pytest.raises(PlaceUnwritable, match="no space left"):
-        published(passed)
+        published(passed, full=True)
     assert target.read_bytes() == before
     assert beside(target) == {"marts.duckdb", "marts.duckdb.lock"}
     monkeypatch.undo()
     # A killed process leaves the beginning of a database.
     (target.parent / "marts.duckdb.part").write_bytes(before[: len(before) // 2])
-    published(passed)
+    assert published(passed, full=True).written
 
 
 def test_two_do_not_publish_at_once(passed: Warehouse) -> None:
@@ -241,9 +274,15 @@ print(reads, len(numbers))
 
 def test_a_reader_sees_no_error_and_no_mixture_while_20_runs_publish(passed: Warehouse) -> None:
     def publish_number(number: int) -> None:
-        passed.change(
+        another_build(
+            passed,
             f"update marts.klines_5m set trade_count = {number}",
             f"update marts.candles_with_side set trade_count = {number}",
+            models=[
+                (mart, symbol, "1970-01-01")
+                for mart in ("klines_5m", "candles_with_side")
+                for symbol in ("AAAUSDT", "BBBUSDT")
+            ],
         )
         published(passed, job_id=f"job-{number}")
 
@@ -270,6 +309,99 @@ def test_a_reader_sees_no_error_and_no_mixture_while_20_runs_publish(passed: War
     reads, numbers = map(int, printed.split())
     assert reads > PUBLISHES / 2
     assert numbers > PUBLISHES / 4
+
+
+def test_a_state_that_is_published_already_is_left_as_it_is(passed: Warehouse) -> None:
+    first = published(passed)
+    before = first.path.read_bytes()
+    second = published(passed, job_id="another job")
+    assert (second.written, second.job_id, second.published_at, second.rows) == (
+        False,
+        first.job_id,
+        first.published_at,
+        first.rows,
+    )
+    assert first.path.read_bytes() == before
+    assert "nothing changed since it was published" in publish.text(second)
+    assert published(passed, full=True).written
+    # The same state under another name is another file; what somebody wrote into one is no publication of it.
+    assert published(passed, target=passed.folder / "theirs.duckdb").written
+    (passed.folder / "theirs.duckdb.wal").touch()
+    assert published(passed, target=passed.folder / "theirs.duckdb").written
+
+
+#: How a build may leave rows of a symbol from a time on, by incremental mart.
+REBUILDS = {
+    "klines_5m": ("open_time", "update {rows} set close = close + 1 where {of}"),
+    "open_interest_5m": ("snapshot_at", "delete from {rows} where {of} and hash(snapshot_at) % 3 = 0"),
+    "candles_with_side": ("open_time", "insert into {rows} select * from {rows} where {of} limit 5"),
+    "liquidation_levels": (
+        "opened_at",
+        "update {rows} set closed_at = opened_at + interval '9 hours', quantity = 1 where {of}"
+        " or (symbol = '{symbol}' and coalesce(liquidated_at, closed_at, timestamp '9999-12-31') >= {since})",
+    ),
+    "int_liquidation_timeline": ("step_at", "delete from {rows} where {of}"),
+}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_publication_of_changes_has_the_tables_of_a_full_one(passed: Warehouse, seed: int) -> None:
+    """Symbols rebuilt from some time on, files landed behind a view, withheld and let in again, publications missed."""
+    chance = random.Random(seed)
+    by_change, full = passed.folder / "by_change.duckdb", passed.folder / "full.duckdb"
+    published(passed, target=by_change)
+    changed: set[str] = set()
+    for _ in range(3):
+        for _ in range(chance.randrange(1, 4)):
+            mart = chance.choice(list(REBUILDS))
+            time, statement = REBUILDS[mart]
+            symbol, since = chance.choice(["AAAUSDT", "BBBUSDT"]), f"2024-03-02 {chance.randrange(14, 24)}:05:00"
+            schema = "intermediate" if mart.startswith("int_") else "marts"
+            of = f"symbol = '{symbol}' and {time} >= timestamp '{since}'"
+            another_build(
+                passed,
+                statement.format(rows=f"{schema}.{mart}", of=of, symbol=symbol, since=f"timestamp '{since}'"),
+                models=[(mart, symbol, since)],
+            )
+        if chance.random() < 0.5:
+            since = f"2024-03-02 {chance.randrange(14, 20)}:00:00"
+            another_build(
+                passed,
+                f"delete from raw.binance_klines where symbol = 'BBBUSDT' and open_time >= '{since}'"
+                " and hash(open_time) % 2 = 0",
+                "insert into ops.ingestion_changes by name select (select max(change_id) + 1 from"
+                " ops.ingestion_changes) as change_id, 'binance' as exchange, 'klines' as dataset, 'um' as market,"
+                f" 'BBBUSDT' as symbol, timestamp '{since}' as range_start, timestamp '2024-03-02 23:55' as range_end",
+            )
+        if chance.random() < 0.3:
+            another_build(
+                passed, "update marts.symbol_status set is_published = not is_published where symbol like 'A%'"
+            )
+        changed |= set(published(passed, target=by_change).changed)
+        published(passed, target=full, full=True)
+        with duckdb.connect() as connection:
+            for name, path in (("by_change", by_change), ("full_one", full)):
+                connection.execute(f"attach '{path}' as {name} (read_only)")
+            assert _contents(connection, "by_change") == _contents(connection, "full_one")
+    assert changed
+
+
+def _contents(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, Any]:
+    """Rows of every table, and comments, but for what says when a file was written."""
+    tables = connection.execute(
+        "select schema_name, table_name, comment from duckdb_tables() where database_name = $1", [name]
+    ).fetchall()
+    columns = connection.execute(
+        "select schema_name, table_name, column_name, data_type, comment from duckdb_columns()"
+        " where database_name = $1 and not internal order by all",
+        [name],
+    ).fetchall()
+    found: dict[str, Any] = {"columns": columns, "comments": sorted(map(str, tables))}
+    for schema, table, _ in tables:
+        if table not in ("published", "quality_checks_history"):
+            query = f"select * from {name}.{schema}.{table} order by all nulls last"
+            found[f"{schema}.{table}"] = connection.execute(query).fetchall()
+    return found
 
 
 def test_a_withheld_symbol_is_left_out_and_told(passed: Warehouse) -> None:

@@ -26,6 +26,11 @@ from loaders.runs import dbt, last_run, notify, pipeline
 from loaders.runs.dbt import Built
 from loaders.runs.pipeline import Run
 from loaders.selection import Selection
+from loaders.validation import runner
+from loaders.validation.plan import planned
+from loaders.validation.runner import Validation
+from loaders.validation.suites import Result, suites
+from loaders.warehouse import ledger, readiness
 from tests.support import archive
 from tests.support.warehouse import Warehouse
 
@@ -53,7 +58,7 @@ def quick_build(monkeypatch: pytest.MonkeyPatch) -> Callable[[Built], None]:
     """Puts an answer in the place of dbt."""
 
     def answer(built: Built) -> None:
-        monkeypatch.setattr(dbt, "build", lambda project, path, wait_seconds, reporter: built)
+        monkeypatch.setattr(dbt, "build", lambda project, path, **_: built)
 
     return answer
 
@@ -149,6 +154,74 @@ def test_a_build_that_never_was_is_not_published(passed: Warehouse, quick_build:
     assert outcomes(done)["publish"] == "skipped"
 
 
+def known_project(warehouse: Warehouse) -> None:
+    """Lets the warehouse's build and validation be ones of `loaders run`, which says by which project they are."""
+    with duckdb.connect(str(warehouse.path)) as connection:
+
+        def read(sql: str) -> list[tuple[Any, ...]]:
+            return connection.execute(sql).fetchall()
+
+        connection.execute(
+            "update state.builds set project_hash = $1, files_hash = $2",
+            [dbt.project_hash(warehouse.project), readiness.files_hash(read)],
+        )
+        plan = planned(read, suites(warehouse.project))
+        results = tuple(
+            Result(suite.table.full_name, one.expectation.name, "", "pass", 0, None, asked_of=one.asked_of)
+            for suite, of_suite in plan.questions
+            for one in of_suite
+        )
+        runner._record(connection, Validation("job", plan, ledger.now(), ledger.now(), results, None))
+
+
+def test_a_night_in_which_nothing_landed_says_so_and_does_nothing(
+    passed: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known_project(passed)
+    built: list[Path] = []
+
+    def build(project: Path, path: Path, **_: Any) -> Built:
+        built.append(path)
+        return GOOD
+
+    monkeypatch.setattr(dbt, "build", build)
+    asked = (0, 0)
+    for night in range(2):
+        done, said = run(passed)
+        assert set(outcomes(done).values()) == {"ok"}, said
+        assert (built, done.exit_status) == ([], 0)
+        assert "nothing changed since the build of" in said[2]
+        assert "nothing changed since they passed" in said[3]
+        assert ("it stays as it is" in said[4]) == bool(night)
+        assert ("nothing was published since" in said[5]) == bool(night)
+        (now,) = passed.query("select count(*), count(distinct job_id) from ops.validation_results")
+        assert night == 0 or now == asked
+        asked = now
+    # A file that is refused changes no table of raw, but there are checks about it.
+    bad = archive.klines(passed.data, "CCCUSDT", "2024-03-02")
+    bad.write_text("this is no candle\n" * 300)
+    run(passed)
+    assert len(built) == 1
+    passed.change("update state.builds set project_hash = 'of another model'")
+    bad.unlink()
+    run(passed)
+    assert len(built) == 2
+
+
+def test_what_decides_a_build_is_in_the_hash_of_the_project(tmp_path: Path) -> None:
+    for name in ("dbt_project.yml", "profiles.yml", "models/a.sql", "macros/a.sql", "seeds/a.csv", "tests/dbt/a.sql"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("as it was")
+        hashes = [dbt.project_hash(tmp_path)]
+        (tmp_path / name).write_text("as it is!")
+        hashes.append(dbt.project_hash(tmp_path))
+        (tmp_path / "README.md").write_text(name)
+        assert dbt.project_hash(tmp_path) == hashes[1] != hashes[0]
+    before = dbt.project_hash(tmp_path)
+    (tmp_path / "models/a.sql").rename(tmp_path / "models/b.sql")
+    assert dbt.project_hash(tmp_path) != before
+
+
 def processes_below(process: int) -> list[int]:
     """A process's children and theirs."""
     found = []
@@ -233,6 +306,8 @@ def test_a_signal_while_it_publishes_leaves_the_last_file(
     target = passed.folder / "marts.duckdb"
     publish.publish(passed.settings, passed.path, target)
     last_file = target.read_bytes()
+    # Another state than the one that is published.
+    passed.change("update state.builds set build_id = 'another'")
     monkeypatch.setattr(publish, "_sync", lambda path: os.kill(os.getpid(), signal.SIGTERM))
     done, said = run(passed)
     assert (outcomes(done)["validate"], outcomes(done)["publish"]) == ("ok", "failed")

@@ -16,7 +16,8 @@ from loaders.delivery import publish
 from loaders.errors import FolderNotOurs, NotBuilt, WarehouseBusy, WarehouseMissing, WarehouseRenamed
 from loaders.validation import runner
 from loaders.validation.runner import Validation
-from loaders.validation.suites import Expectation, Keyed, Suite, suites
+from loaders.validation.suites import Expectation, Suite, suites
+from loaders.warehouse.keyed import Keyed
 from tests.support.warehouse import PROJECT, Warehouse
 
 # Columns of a backtest.

@@ -1,4 +1,4 @@
--- The mart, if it is a table, has as many rows as its last build left in it.
+-- The mart has as many rows as its last build left in it.
 with
 
 present as (
@@ -13,9 +13,4 @@ select
 from present
 left join state.mart_rows as built
     on built.model = '${name}'
-where
-    present.row_count is distinct from built.row_count
-    and '${name}' in (
-        select tables.table_name from duckdb_tables() as tables
-        where tables.schema_name = 'marts'
-    )
+where present.row_count is distinct from built.row_count

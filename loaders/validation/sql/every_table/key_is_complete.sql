@@ -1,3 +1,3 @@
 -- No row lacks a part of its key (${key}).
-select * from ${table}
+select * from ${rows_with_keys}
 where ${key_has_null}

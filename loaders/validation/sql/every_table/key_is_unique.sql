@@ -2,6 +2,6 @@
 select
     ${key},
     count(*) as row_count
-from ${table}
+from ${rows_of_keys}
 group by ${key}
 having count(*) > 1

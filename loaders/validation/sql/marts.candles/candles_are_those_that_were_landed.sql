@@ -8,7 +8,7 @@ with first_way as (
         interval,
         cast(open_time as date) as day,
         count(*) as candles
-    from marts.candles
+    from ${rows}
     group by all
 ),
 
@@ -21,7 +21,7 @@ second_way as (
         interval,
         cast(open_time as date) as day,
         count(*) as candles
-    from intermediate.int_candles
+    from ${int_candles}
     group by all
 )
 

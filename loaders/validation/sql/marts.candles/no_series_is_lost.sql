@@ -4,7 +4,7 @@ select distinct
     kline_type,
     symbol,
     interval
-from ops.ingestion_files
+from ${ingestion_files}
 where status = 'loaded' and dataset = 'klines' and rows_loaded > 0
 
 except
@@ -14,4 +14,4 @@ select
     kline_type,
     symbol,
     interval
-from marts.candles
+from ${rows}

@@ -16,7 +16,7 @@ found as (
         taker_buy_volume,
         taker_buy_quote_volume,
         source
-    from marts.candles_with_side
+    from ${rows}
 
 )
 
@@ -29,14 +29,14 @@ found as (
     select
         *,
         'is not in marts.klines_5m' as fault
-    from marts.klines_5m
+    from ${klines_5m}
 )
 union all
 (
     select
         *,
         'is lost' as fault
-    from marts.klines_5m
+    from ${klines_5m}
     except all
     select
         *,

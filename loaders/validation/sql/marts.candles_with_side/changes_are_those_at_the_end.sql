@@ -2,7 +2,7 @@
 select
     found.*,
     snapshots.oi_delta as change_of_the_snapshot
-from marts.candles_with_side as found
+from ${rows} as found
 left join marts.open_interest_5m as snapshots
     on
         found.symbol = snapshots.symbol

@@ -14,7 +14,7 @@ judged as (
             when close > open then 'short_close'
             else 'long_close'
         end as expected_event
-    from marts.candles_with_side
+    from ${rows}
 
 )
 

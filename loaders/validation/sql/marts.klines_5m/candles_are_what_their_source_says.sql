@@ -17,7 +17,7 @@ parts as (
         trade_count,
         taker_buy_volume,
         taker_buy_quote_volume
-    from staging.stg_binance__klines
+    from ${stg_binance__klines}
     where market = 'um' and kline_type = 'last' and interval = '5m'
 
     union all
@@ -35,7 +35,7 @@ parts as (
         sum(trade_count) as trade_count,
         sum(taker_buy_volume) as taker_buy_volume,
         sum(taker_buy_quote_volume) as taker_buy_quote_volume
-    from staging.stg_binance__klines
+    from ${stg_binance__klines}
     where market = 'um' and kline_type = 'last' and interval = '1m'
     group by symbol, time_bucket(interval '5 minutes', open_time)
 
@@ -54,7 +54,7 @@ parts as (
         trade_count,
         taker_buy_volume,
         taker_buy_quote_volume
-    from intermediate.int_agg_trade_candles_5m
+    from ${int_agg_trade_candles_5m}
     where market = 'um'
 
 )
@@ -62,7 +62,7 @@ parts as (
 select
     found.*,
     parts.symbol is not null as source_has_it
-from marts.klines_5m as found
+from ${rows} as found
 left join parts
     on
         found.symbol = parts.symbol

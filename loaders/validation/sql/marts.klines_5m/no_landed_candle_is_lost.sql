@@ -2,7 +2,7 @@
 select
     candles.symbol,
     candles.open_time
-from marts.candles as candles
+from ${candles} as candles
 left join marts.klines_5m as found
     on
         candles.symbol = found.symbol

@@ -3,7 +3,7 @@ with whole as (
     select
         symbol,
         time_bucket(interval '5 minutes', open_time) as open_time
-    from marts.candles
+    from ${candles}
     where
         exchange = 'binance'
         and market = 'um'

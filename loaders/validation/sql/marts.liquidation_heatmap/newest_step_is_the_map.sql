@@ -1,15 +1,28 @@
 -- The newest step of a symbol holds what marts.liquidation_map holds, bin by bin.
 with
 
-found as (
+newest as (
 
     select
         symbol,
-        side,
-        price_bin,
-        volume_usd
+        max(bucket_at) as bucket_at
     from marts.liquidation_heatmap
-    qualify bucket_at = max(bucket_at) over (partition by symbol)
+    group by symbol
+
+),
+
+found as (
+
+    select
+        heatmap.symbol,
+        heatmap.side,
+        heatmap.price_bin,
+        heatmap.volume_usd
+    from marts.liquidation_heatmap as heatmap
+    inner join newest
+        on
+            heatmap.symbol = newest.symbol
+            and heatmap.bucket_at = newest.bucket_at
 
 ),
 

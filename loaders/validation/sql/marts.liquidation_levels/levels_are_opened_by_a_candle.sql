@@ -1,10 +1,10 @@
 -- Each level was opened on its side by the candle that ends then, within that candle's prices.
 select levels.*
-from marts.liquidation_levels as levels
+from ${rows} as levels
 left join marts.candles_with_side as candles
     on
         levels.symbol = candles.symbol
-        and levels.opened_at = candles.open_time + interval '5 minutes'
+        and levels.opened_at - interval '5 minutes' = candles.open_time
 left join intermediate.int_positions as positions
     on
         levels.symbol = positions.symbol

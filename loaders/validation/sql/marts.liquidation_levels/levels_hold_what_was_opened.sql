@@ -4,7 +4,7 @@ with shares as (
         levels.*,
         case levels.side when 'long' then positions.opened_long else positions.opened_short end
         * cast(factors.quantity_share as double) as expected_quantity
-    from marts.liquidation_levels as levels
+    from ${rows} as levels
     left join intermediate.int_positions as positions
         on levels.symbol = positions.symbol and levels.opened_at = positions.step_at
     left join intermediate.int_liquidation_price_factors as factors

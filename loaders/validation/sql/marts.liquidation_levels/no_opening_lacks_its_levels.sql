@@ -5,14 +5,14 @@ with opened as (
         symbol,
         'long' as side,
         step_at as opened_at
-    from intermediate.int_positions
+    from ${opened_positions}
     where opened_long > 0
     union all
     select
         symbol,
         'short' as side,
         step_at as opened_at
-    from intermediate.int_positions
+    from ${opened_positions}
     where opened_short > 0
 ),
 

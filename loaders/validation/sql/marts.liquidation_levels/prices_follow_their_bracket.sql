@@ -6,7 +6,7 @@ priced as (
     select
         levels.*,
         factors.price_factor * cast(levels.entry_price as double) as expected_price
-    from marts.liquidation_levels as levels
+    from ${rows} as levels
     left join intermediate.int_liquidation_price_factors as factors
         on
             case

@@ -8,7 +8,7 @@ found as (
         snapshot_at,
         open_interest,
         open_interest_usd
-    from marts.open_interest_5m
+    from ${rows}
 
 ),
 
@@ -19,7 +19,7 @@ landed as (
         snapshot_at,
         open_interest,
         open_interest_usd
-    from staging.stg_binance__metrics
+    from ${stg_binance__metrics}
     where market = 'um' and strpos(symbol, '_') = 0
 
 )

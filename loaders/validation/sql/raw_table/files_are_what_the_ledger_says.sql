@@ -11,14 +11,14 @@ present as (
         max(${time}) as last_time,
         min(${symbol}) as first_symbol,
         max(${symbol}) as last_symbol
-    from ${table}
+    from ${rows}
     group by file_id
 
 ),
 
 ledger as (
 
-    select * from ops.ingestion_files
+    select * from ${files}
     where status = 'loaded' and exchange = '${exchange}' and dataset = '${dataset}'
 
 )

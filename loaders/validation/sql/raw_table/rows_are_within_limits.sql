@@ -8,7 +8,7 @@ judged as (
         case
             ${faults}
         end as fault
-    from ${table}
+    from ${rows}
 
 )
 

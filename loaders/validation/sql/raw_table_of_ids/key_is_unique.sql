@@ -4,7 +4,7 @@ select
     ${other_keys},
     min(${sequence}) as first_of_block,
     count(*) as row_count
-from ${table}
+from ${rows}
 where ${sequence} is not null
 group by ${other_keys}, ${sequence} // 4096
 having count(*) > bit_count(bitstring_agg(${sequence} % 4096, 0, 4095))

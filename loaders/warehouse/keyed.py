@@ -1,0 +1,111 @@
+"""What the YAML beside the models says of each table: its key, and how an incremental model rebuilds its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from loaders.errors import SchemaUnreadable
+
+
+@dataclass(frozen=True, slots=True)
+class Keyed:
+    """A table and its key; the key of a raw table has `file_id` in it.
+
+    `time` is the column that tells from when on a symbol's rows are rebuilt, None for a table that is made whole each
+    time. `rebuilt_also` is a condition, over the table's columns and `rebuild_from`, on earlier rows that are rebuilt,
+    too. Tables without a column `exchange` are Binance's.
+    """
+
+    schema: str
+    name: str
+    key: tuple[str, ...]
+    time: str | None = None
+    rebuilt_also: str | None = None
+    has_exchange: bool = False
+    is_view: bool = False
+
+    @property
+    def full_name(self) -> str:
+        """Schema and name."""
+        return f"{self.schema}.{self.name}"
+
+    def changed_rows(self, changed: str, relation: str | None = None, columns: str = "*") -> str:
+        """SQL of the rows of `changed` symbols from their `rebuild_from` on, of the table or another `relation`.
+
+        `changed` is a relation with columns exchange, symbol and rebuild_from; one row for each symbol of an exchange.
+        The variable `changed_since` of the connection must be the least `rebuild_from` (`set_changed_since`): a join
+        alone would not let the engine skip the blocks of years in which nothing changed.
+        """
+        exchange = "asked.exchange" if self.has_exchange else "'binance'"
+        also = f" or ({self.rebuilt_also})" if self.rebuilt_also else ""
+        floor = "" if self.rebuilt_also else f" where asked.{self.time} >= getvariable('changed_since')"
+        return (
+            f"(select asked.{columns} from {relation or self.full_name} as asked semi join {changed} as changed"
+            f" on {exchange} = changed.exchange and asked.symbol = changed.symbol"
+            f" and (asked.{self.time} >= changed.rebuild_from{also}){floor})"
+        )
+
+
+def set_changed_since(changed: str) -> str:
+    """The statement that `Keyed.changed_rows` needs to have been executed, for the same relation."""
+    return (
+        "set variable changed_since ="
+        f" (select coalesce(min(rebuild_from), timestamp 'infinity') from {changed} as changed)"
+    )
+
+
+def keyed_tables(project: Path) -> Iterator[Keyed]:
+    """Every raw table and every mart that the YAML declares. Raises `SchemaUnreadable` for one without a key."""
+    for path in sorted((project / "models").rglob("_*.yml")):
+        is_mart = path.relative_to(project / "models").parts[0] == "marts"
+        if not is_mart and not path.name.endswith("__sources.yml"):
+            continue
+        document = _read(path)
+        for source in document.get("sources", []):
+            if source.get("schema", source["name"]) == "raw":
+                for table in source["tables"]:
+                    yield Keyed("raw", table["name"], (*_key(path, table), "file_id"))
+        if is_mart:
+            for model in document.get("models", []):
+                yield _of_model(path, "marts", model)
+
+
+def keyed_model(project: Path, schema: str, name: str) -> Keyed | None:
+    """What the YAML says of a model of another layer; None if it names none of that name."""
+    for path in sorted((project / "models" / schema).rglob("_*__models.yml")):
+        for model in _read(path).get("models", []):
+            if model["name"] == name:
+                return _of_model(path, schema, model)
+    return None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    document: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), loader) or {}
+    return document
+
+
+def _of_model(path: Path, schema: str, model: Mapping[str, Any]) -> Keyed:
+    meta = model.get("config", {}).get("meta", {})
+    columns = {column["name"] for column in model.get("columns", [])}
+    return Keyed(
+        schema,
+        model["name"],
+        _key(path, model),
+        meta.get("time_column"),
+        meta.get("rebuild_also"),
+        "exchange" in columns,
+        model.get("config", {}).get("materialized") == "view",
+    )
+
+
+def _key(path: Path, table: Mapping[str, Any]) -> tuple[str, ...]:
+    key = table.get("config", {}).get("meta", {}).get("key")
+    if not key:
+        raise SchemaUnreadable(f"{path}: {table['name']} has no meta.key: name the columns that tell its rows apart")
+    return tuple(key)
