@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import duckdb
 from rich.console import Console
@@ -189,7 +189,9 @@ def text(found: Sequence[Completeness], *, colours: bool) -> str:
         else:
             cells = (f"{series} {one.interval}", share, f"{one.last_time:%Y-%m-%d}" if one.last_time else "")
         table.add_row(one.tier, *cells, f"{one.gaps:,}", one.advice)
-    console = Console(width=width(), force_terminal=colours, no_color=not colours, color_system="standard")
+    # Nothing but text where nobody looks: bold headings are signs for a terminal, too.
+    system: Literal["standard"] | None = "standard" if colours else None
+    console = Console(width=width(), force_terminal=colours, color_system=system)
     with console.capture() as captured:
         console.print(table)
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
