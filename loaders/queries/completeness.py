@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import duckdb
 from rich.console import Console
@@ -16,9 +16,12 @@ from loaders.datasets.assets import asset_of
 from loaders.errors import MartsMissing
 from loaders.queries import gaps
 from loaders.queries.gaps import Gap
+from loaders.rendering import minute, width
 from loaders.selection import Selection
 
 _NO_TIER = "none"
+# Columns that all of the report needs; in fewer, it leaves out what the rest tells.
+_WIDE = 150
 
 # A gap across the end of the last day, or trades of unknown days, have no number: they are not expected.
 _SERIES = """
@@ -164,31 +167,31 @@ def text(found: Sequence[Completeness], *, colours: bool) -> str:
     """The report as a table: green is whole, yellow lacks little, red more than a hundredth."""
     if not found:
         return "no series: land files and run `dbt build` first"
-    table = Table(box=None)
-    for column in ("tier", "interval", "asset", "series"):
+    wide = width() >= _WIDE
+    table = Table(box=None, pad_edge=False)
+    for column in ("tier", "interval", "asset") if wide else ("tier",):
         table.add_column(column, no_wrap=True)
-    for column in ("expected", "present", "share"):
+    table.add_column("series", overflow="fold")
+    for column in ("expected", "present", "share") if wide else ("share",):
         table.add_column(column, justify="right", no_wrap=True)
-    for column in ("first", "last"):
+    for column in ("first", "last") if wide else ("last",):
         table.add_column(column, no_wrap=True)
     table.add_column("gaps", justify="right")
-    table.add_column("what to do", no_wrap=True)
+    table.add_column("what to do", overflow="fold")
     for one in found:
         colour = "green" if one.present == one.expected else "yellow" if (one.share or 0) >= 0.99 else "red"
-        table.add_row(
-            one.tier,
-            one.interval,
-            one.asset,
-            f"{one.dataset} {one.market} {one.symbol}",
-            f"{one.expected:,}",
-            f"{one.present:,}",
-            f"[{colour}]{_shown(one.share)}[/{colour}]",
-            f"{one.first_time:%Y-%m-%d %H:%M}" if one.first_time else "",
-            f"{one.last_time:%Y-%m-%d %H:%M}" if one.last_time else "",
-            f"{one.gaps:,}",
-            one.advice,
-        )
-    console = Console(width=200, force_terminal=colours, no_color=not colours, color_system="standard")
+        series = f"{one.dataset} {one.market} {one.symbol}"
+        cells: tuple[str, ...]
+        share = f"[{colour}]{_shown(one.share)}[/{colour}]"
+        if wide:
+            counts = (f"{one.expected:,}", f"{one.present:,}", share)
+            cells = (one.interval, one.asset, series, *counts, minute(one.first_time), minute(one.last_time))
+        else:
+            cells = (f"{series} {one.interval}", share, f"{one.last_time:%Y-%m-%d}" if one.last_time else "")
+        table.add_row(one.tier, *cells, f"{one.gaps:,}", one.advice)
+    # Nothing but text where nobody looks: bold headings are signs for a terminal, too.
+    system: Literal["standard"] | None = "standard" if colours else None
+    console = Console(width=width(), force_terminal=colours, color_system=system)
     with console.capture() as captured:
         console.print(table)
     return "\n".join(line.rstrip() for line in captured.get().splitlines())

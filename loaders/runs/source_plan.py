@@ -11,10 +11,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from loaders.datasets import Series
+from loaders.rendering import minute, size, table
 from loaders.runs import sourcing
 from loaders.runs.sourcing import SourceRequest
 from loaders.settings import Settings
@@ -24,9 +22,9 @@ from loaders.sources.pages import write_whole
 
 _FROM = {
     Where.DISK: "on disk",
-    Where.ARCHIVE: "archive: loaders fetch",
-    Where.REST: "REST: loaders backfill",
-    Where.NOBODY: "nobody serves it",
+    Where.ARCHIVE: "archive",
+    Where.REST: "REST",
+    Where.NOBODY: "nobody",
 }
 
 
@@ -118,27 +116,27 @@ def to_dict(plan: SourcePlan) -> dict[str, Any]:
 
 def text(plan: SourcePlan) -> str:
     """One line for each stretch of a series that comes from one source."""
-    table = Table(box=None)
-    for column in ("series", "from", "to", "source"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("files", justify="right")
-    table.add_column("bytes", justify="right")
-    for part, end, files, size in _stretches(plan.parts):
-        table.add_row(
+    rows = [
+        (
             str(part.series),
-            f"{part.start:%Y-%m-%d %H:%M}",
-            f"{end:%Y-%m-%d %H:%M}",
+            _day(part.start),
+            _day(end),
             _FROM[part.where],
             f"{files:,}" if files else "",
-            f"{size:,}" if size else "",
+            size(count) if count else "",
         )
-    console = Console(width=200)
-    with console.capture() as captured:
-        console.print(table)
-    lines = [line.rstrip() for line in captured.get().splitlines()]
+        for part, end, files, count in _stretches(plan.parts)
+    ]
+    lines = [table(("series", "from", "to", "source", "files", "size"), rows, right=("files", "size"))]
+    lines.append("archive: `loaders fetch`; REST: `loaders backfill`; nobody: no server has it")
     if plan.downloads:
         lines.append(f"{len(plan.downloads)} files that somebody would have to find: --list FILE writes them down")
     return "\n".join(lines)
+
+
+def _day(time: datetime) -> str:
+    """The day, where nothing of it lies before."""
+    return f"{time:%Y-%m-%d}" if (time.hour, time.minute) == (0, 0) else minute(time)
 
 
 def _stretches(parts: Sequence[Part]) -> Iterator[tuple[Part, datetime, int, int]]:

@@ -109,12 +109,13 @@ def write_index(folder: Path, job_id: str, scope: str, results: Sequence[Result]
         pages = sorted(folder.glob(f"validations/**/*-{table}.html"))
         name = f'<a href="{escape(pages[0].relative_to(folder).as_posix())}">{table}</a>' if pages else table
         passed = sum(one.status == "pass" for one in of_table)
-        before = sum(one.asked_of == "nothing" for one in of_table)
-        changed = sum(one.asked_of == "changes" for one in of_table)
         text = f"{passed} of {len(of_table)} passed"
-        text += f", {before} of them before, and nothing changed since" if before else ""
-        text += f", {changed} asked of what changed" if changed else ""
-        rows.append(f"<tr><td>{name}</td><td>{text if passed == len(of_table) else f'<b>{text}</b>'}</td></tr>")
+        text = text if passed == len(of_table) else f"<b>{text}</b>"
+        before = sum(one.asked_of == "nothing" for one in of_table)
+        earlier = f", {before} of them before, and nothing changed since" if before else ""
+        changed = sum(one.asked_of == "changes" for one in of_table)
+        earlier += f", {changed} asked of what changed" if changed else ""
+        rows.append(f"<tr><td>{name}</td><td>{text}{earlier}</td></tr>")
     heading = (
         f"{len(failures)} of {len(results)} expectations did not pass"
         if failures

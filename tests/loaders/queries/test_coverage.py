@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from loaders import warehouse as warehouses
-from loaders.queries import coverage
+from loaders.queries import completeness, coverage
+from loaders.queries.completeness import Completeness
 from loaders.selection import Selection
 from tests.support import archive
 from tests.support.warehouse import Warehouse
@@ -83,3 +84,18 @@ def test_everything_fits_into_80_columns(monkeypatch: pytest.MonkeyPatch) -> Non
     rows = [a_row(f"1000000S{number}USDT", dataset="fundingRate", rows=10**9) for number in range(30)]
     shown = coverage.text({"coverage": rows, "failures": [{"path": "/d/x.csv", "error_message": "is empty " * 30}]})
     assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_completeness_fits_into_80_columns_and_has_more_in_160(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = (datetime(2024, 1, 1), datetime(2024, 6, 2, 23, 55))  # noqa: DTZ001
+    one = Completeness(
+        "TIER1", "5m", "BTC", "binance", "metrics", "um", "BTCUSDT", 288, 287, *times, 1, "loaders fetch"
+    )
+    monkeypatch.setenv("COLUMNS", "80")
+    narrow = completeness.text([one], colours=False)
+    assert max(map(len, narrow.splitlines())) <= 80
+    assert narrow.splitlines()[1].split() == [
+        *("TIER1", "metrics", "um", "BTCUSDT", "5m", "99.65%", "2024-06-02", "1", "loaders", "fetch")
+    ]
+    monkeypatch.setenv("COLUMNS", "160")
+    assert "2024-06-02 23:55" in completeness.text([one], colours=False)

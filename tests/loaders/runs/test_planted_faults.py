@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import duckdb
@@ -35,9 +35,11 @@ TOLD = (
 def quick_dbt() -> Iterator[None]:
     """Builds are forks of a dbt that has parsed: each of these runs would begin with starting one."""
 
-    def run(project: Path, path: Path, reporter: Reporter | None) -> tuple[int, str]:
-        environment = {**os.environ, "LOADERS_WAREHOUSE": str(path)}
-        return dbt_server.run(["build", "--quiet", "--exclude-resource-type", "unit_test"], project, environment)
+    def run(
+        project: Path, path: Path, reporter: Reporter | None, told: Mapping[str, str], options: Sequence[str]
+    ) -> tuple[int, str]:
+        arguments = ["build", "--quiet", "--exclude-resource-type", "unit_test", *options]
+        return dbt_server.run(arguments, project, {**os.environ, **told, "LOADERS_WAREHOUSE": str(path)})
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dbt, "_run", run)
