@@ -10,9 +10,6 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 _SIZES = ("B", "kB", "MB", "GB", "TB")
 _NARROWEST = 60
 
@@ -72,6 +69,10 @@ def wrapped(text: str, indent: str = "", first: str | None = None) -> str:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = (), indent: int = 0) -> str:
     """A plain table of the terminal's width; only its first column is folded, and `right` columns end together."""
+    # Not above: a command that draws no table ends in less time than these take to import.
+    from rich.console import Console
+    from rich.table import Table
+
     drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for place, name in enumerate(columns):
         drawn.add_column(
