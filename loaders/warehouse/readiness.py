@@ -101,6 +101,14 @@ def require_own_name(path: Path, read: RunQuery) -> None:
         raise WarehouseRenamed(path, min(others))
 
 
+def staging_trouble(read: RunQuery, state: State) -> str | None:
+    """Why the views of raw rows cannot be relied on, though nothing else was built; None if they can."""
+    if not has_table(read, "state", "builds") or not (rows := read(_LAST_BUILD)):
+        return state.build_trouble
+    _, _, finished, seen, failed, _, _ = rows[0]
+    return state.build_trouble if finished is None or failed or seen != state.change_id else None
+
+
 def validation_trouble(read: RunQuery, state: State) -> str | None:
     """Why the last validation does not vouch for this state; None if it does."""
     if not has_table(read, "ops", "validation_results") or not (rows := read(_LAST_VALIDATION)):

@@ -2,7 +2,7 @@ with
 
 source as (
 
-    {{ one_row_per_key('raw_kraken', 'kraken_ohlcvt') }}
+    select * from {{ ref('base_kraken__ohlcvt') }}
 
 ),
 
