@@ -60,7 +60,7 @@
     case
         when abs({{ value }}) < 9e{{ 18 - scale }}
             then cast(
-                cast(rint(({{ value }}) * 1e{{ scale }}) as bigint)
+                cast(round(({{ value }}) * 1e{{ scale }}, 0) as bigint)
                 * cast('1e-{{ scale }}' as decimal({{ scale + 1 }}, {{ scale }})) as {{ data_type }}
             )
         else cast({{ value }} as {{ data_type }})
