@@ -490,8 +490,8 @@ def _write_json(zone: Zone, part: Path, name: str, document: Mapping[str, Any]) 
 def _tables(connection: duckdb.DuckDBPyConnection, project: Path) -> Iterator[Table]:
     """Raw tables that staging chooses rows of, marts by symbol, and the ledger of files."""
     relations = {
-        (schema, name): (sql, estimated)
-        for schema, name, sql, estimated in connection.execute(
+        (schema, name): (sql, is_table)
+        for schema, name, sql, is_table in connection.execute(
             """
             select schema_name, table_name, null, true from duckdb_tables() where database_name = current_database()
             union all
@@ -499,10 +499,15 @@ def _tables(connection: duckdb.DuckDBPyConnection, project: Path) -> Iterator[Ta
             """
         ).fetchall()
     }
+    landed = {
+        name
+        for schema, name in relations
+        if schema == "raw" and connection.execute(f"select 1 from raw.{quote(name)} limit 1").fetchone()
+    }
     built = dict(connection.execute("select model, fingerprint from state.incremental_models").fetchall())
     for described in described_tables(project):
         meta = described.meta
-        if described.schema == "raw" and "chosen" in meta and ("raw", described.name) in relations:
+        if described.schema == "raw" and "chosen" in meta and described.name in landed:
             columns = ", ".join(f"chosen.{quote(column)}" for column in described.columns if column != "file_id")
             rows = f"""
                 select {columns}, zone_files.zone_file_id as file_id
