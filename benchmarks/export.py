@@ -19,14 +19,28 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 from landing import FIRST_DAY, ROOT, ROWS, fresh, load, trades_file
 
 
-def timed(command: list[str], warehouse: Path) -> tuple[float, float, str]:
-    """Seconds, peak megabytes and stdout of a command."""
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A command that ended: seconds by the clock and of all cores, peak megabytes, stdout."""
+
+    seconds: float
+    cpu: float
+    memory: float
+    printed: str
+
+    def __str__(self) -> str:
+        return f"{self.seconds:.1f} s ({self.cpu:.1f} s of CPU), {self.memory:.0f} MB of memory"
+
+
+def timed(command: list[str], warehouse: Path) -> Run:
+    """Runs a command to its end."""
     before = time.perf_counter()
     process = subprocess.Popen(
         command,
@@ -40,7 +54,8 @@ def timed(command: list[str], warehouse: Path) -> tuple[float, float, str]:
     printed = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     assert status == 0, f"{command} ended with {status}\n{printed}"
-    return time.perf_counter() - before, usage.ru_maxrss / 1024, printed
+    cpu = usage.ru_utime + usage.ru_stime
+    return Run(time.perf_counter() - before, cpu, usage.ru_maxrss / 1024, printed)
 
 
 def stage(warehouse: Path, *models: str) -> None:
@@ -51,8 +66,8 @@ def export_command(zone: Path) -> list[str]:
     return [sys.executable, "-m", "loaders", "--json", "export", "--only", "raw", "--to", str(zone)]
 
 
-def bare_copy(warehouse: Path, folder: Path) -> tuple[float, float]:
-    """Seconds and peak megabytes of the engine's partitioned COPY."""
+def bare_copy(warehouse: Path, folder: Path) -> Run:
+    """The engine's partitioned COPY."""
     shutil.rmtree(folder, ignore_errors=True)
     program = f"""
 import duckdb
@@ -62,8 +77,7 @@ with duckdb.connect("{warehouse}", read_only=True, config={{"memory_limit": "1GB
         to '{folder}' (format parquet, compression zstd, partition_by (symbol, date))
     ''')
 """
-    seconds, memory, _ = timed([sys.executable, "-c", program], warehouse)
-    return seconds, memory
+    return timed([sys.executable, "-c", program], warehouse)
 
 
 def tree(zone: Path) -> dict[str, str]:
@@ -120,30 +134,30 @@ def run() -> None:
     # The views alone: candles of trades are another benchmark's.
     stage(warehouse, "+base_binance__agg_trades")
     rows = days * ROWS
-    copied, copy_memory = bare_copy(warehouse, folder / "bare")
-    copy_size = size(folder / "bare")
+    copied = bare_copy(warehouse, folder / "bare")
     shutil.rmtree(zone, ignore_errors=True)
-    exported, memory, _ = timed(export_command(zone), warehouse)
-    again, _, printed = timed(export_command(zone), warehouse)
-    assert json.loads(printed)["partitions"]["written"] == 0
+    exported = timed(export_command(zone), warehouse)
+    again = timed(export_command(zone), warehouse)
+    assert json.loads(again.printed)["partitions"]["written"] == 0
     print(f"{rows / 1e6:.0f} M trades")
-    print(f"    bare COPY {copied:.1f} s, {copy_memory:.0f} MB of memory, {copy_size:.0f} MB of files")
-    print(f"    export {exported:.1f} s, {memory:.0f} MB of memory, {size(zone):.0f} MB of files")
-    print(f"rows/s, export ÷ bare COPY                  {copied / exported:.2f}   (to reach: 0.8)")
-    print(f"again, nothing changed                      {again:.1f} s")
+    print(f"    bare COPY {copied}, {size(folder / 'bare'):.0f} MB of files")
+    print(f"    export    {exported}, {size(zone):.0f} MB of files")
+    print(f"rows/s, export ÷ bare COPY                  {copied.seconds / exported.seconds:.2f}   (to reach: 0.8)")
+    print(f"the same by CPU                             {copied.cpu / exported.cpu:.2f}")
+    print(f"again, nothing changed                      {again}")
     trades_file(data, 0, missing="i % 1000 = 999")
     load(data, warehouse)
     stage(warehouse, "base_binance__agg_trades")
     before = tree(zone)
-    one, _, printed = timed(export_command(zone), warehouse)
+    one = timed(export_command(zone), warehouse)
     changed = sorted(name for name, digest in tree(zone).items() if before[name] != digest)
-    print(f"one day published again: {one:.1f} s, {json.dumps(json.loads(printed)['partitions'])}")
+    print(f"one day published again                     {one}, {json.dumps(json.loads(one.printed)['partitions'])}")
     print("\n".join(f"    {name}" for name in changed))
     shutil.rmtree(folder / "bare")
     # A file names the change it was written at: what a calm export of this state writes, in a folder of its own.
     shutil.rmtree(folder / "calm", ignore_errors=True)
-    exported, _, _ = timed(export_command(folder / "calm"), warehouse)
-    kills(warehouse, folder / "killed", tree(folder / "calm"), exported, times)
+    calm = timed(export_command(folder / "calm"), warehouse)
+    kills(warehouse, folder / "killed", tree(folder / "calm"), calm.seconds, times)
 
 
 if __name__ == "__main__":

@@ -43,11 +43,10 @@ NEARLY = Decimal("1e-12")
 NEARLY_RATIO = Decimal("1e-6")
 
 #: A small job is planned and compiled for longer than it runs.
+QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 FOR_SMALL_DATA = {
     "spark.master": "local[2]",
-    "spark.sql.shuffle.partitions": "1",
     "spark.sql.codegen.wholeStage": "false",
-    "spark.sql.adaptive.enabled": "false",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.host": "127.0.0.1",
 }
@@ -90,7 +89,9 @@ class Spark:
             **os.environ,
             "LOADERS_ZONE": str(zone),
             "LOADERS_SPARK_WAREHOUSE": str(folder / "tables"),
+            "LOADERS_SPARK_PARTITIONS": "1",
             "SPARK_CONF_DIR": str(configuration),
+            "JAVA_TOOL_OPTIONS": QUICK_JAVA,
             "DBT_TARGET_PATH": str(folder / "target"),
             "DBT_LOG_PATH": str(folder / "logs"),
         }
@@ -102,9 +103,12 @@ class Spark:
         assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
         return done.stdout
 
+    def dbt(self, command: str, *options: str) -> None:
+        self.run("-m", "dbt.cli.main", command, "--target", "spark", "--quiet", *options)
+
     def build(self) -> dict[str, Any]:
-        """Models, seeds and data tests; gives the project as dbt sees it for Spark."""
-        self.run("-m", "dbt.cli.main", "build", "--target", "spark", "--exclude-resource-type", "unit_test", "--quiet")
+        """Seeds and models; gives the project as dbt sees it for Spark."""
+        self.dbt("build", "--resource-type", "seed", "--resource-type", "model")
         manifest: dict[str, Any] = json.loads((self.folder / "target" / "manifest.json").read_text())
         return manifest
 
@@ -154,6 +158,11 @@ def test_every_mart_has_the_same_rows_on_both_engines(built: tuple[Warehouse, Sp
             without_rows.append(mart)
     assert differing == {}
     assert without_rows == []
+
+
+def test_the_same_tests_pass_on_spark(built: tuple[Warehouse, Spark, list[str]]) -> None:
+    _, spark, _ = built
+    spark.dbt("test", "--exclude-resource-type", "unit_test")
 
 
 def test_what_spark_does_not_build_is_the_gate_and_the_model_in_python(
