@@ -46,7 +46,6 @@ NEARLY_RATIO = Decimal("1e-6")
 QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 FOR_SMALL_DATA = {
     "spark.master": "local[2]",
-    "spark.sql.codegen.wholeStage": "false",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.host": "127.0.0.1",
 }
