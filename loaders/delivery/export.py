@@ -192,6 +192,7 @@ def export(
         ).fetchone()
         assert row is not None
         name, owner = map(str, row)
+        readiness.require_own_name(path, lambda sql: connection.execute(sql).fetchall())
     config: dict[str, str | bool | int | float | list[str]] = {"memory_limit": settings.memory_limit}
     if settings.threads is not None:
         config["threads"] = settings.threads
