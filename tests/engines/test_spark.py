@@ -136,7 +136,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Warehouse, Spark, l
     warehouse = Warehouse(tmp_path_factory.mktemp("engines") / "warehouse")
     write_files(warehouse.data)
     warehouse.load()
-    warehouse.build_untested()
+    warehouse.build("--resource-type", "seed", "--resource-type", "model")
     zone = warehouse.folder / "zone"
     export.export(warehouse.settings, warehouse.path, str(zone), areas=("raw",))
     spark = Spark(tmp_path_factory.mktemp("spark"), zone)
