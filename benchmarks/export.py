@@ -157,7 +157,8 @@ def run() -> None:
     # A file names the change it was written at: what a calm export of this state writes, in a folder of its own.
     shutil.rmtree(folder / "calm", ignore_errors=True)
     calm = timed(export_command(folder / "calm"), warehouse)
-    kills(warehouse, folder / "killed", tree(folder / "calm"), calm.seconds, times)
+    if times:
+        kills(warehouse, folder / "killed", tree(folder / "calm"), calm.seconds, times)
 
 
 if __name__ == "__main__":
