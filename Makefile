@@ -10,7 +10,7 @@ ASIDE := LOADERS_WAREHOUSE=target/aside.duckdb
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test clean
+.PHONY: demo test engines clean
 
 demo: $(INSTALLED)
 	loaders demo
@@ -26,10 +26,19 @@ test: $(INSTALLED)
 	$(ASIDE) dbt parse --warn-error --no-partial-parse
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
 		echo 'left out: the tests of the page in a browser (install chromium and chromium-driver to have them)'
+	@command -v java >/dev/null || echo 'left out: the models on Spark, make engines (install a Java runtime, 17 or later)'
 	pytest
+
+# The same models on Spark. PySpark is half a gigabyte, so only this target installs it.
+engines: $(INSTALLED) .venv/.installed-spark
+	pytest -n 0 tests/engines
 
 clean:
 	rm -rf .venv target
+
+.venv/.installed-spark: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,serve,spark]'
+	touch $@
 
 $(INSTALLED): constraints.txt pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -245,10 +245,38 @@ class NoBrowser(LoadersError):
 
 
 class ExtraMissing(LoadersError):
-    """An optional part of the package is not installed."""
+    """An optional part of the package is not installed; `why` is what the import said."""
 
-    def __init__(self, extra: str) -> None:
-        super().__init__(f"this needs the extra `{extra}`: pip install 'loaders[{extra}]'")
+    def __init__(self, extra: str, why: str = "") -> None:
+        super().__init__(
+            f"this needs the extra `{extra}`: pip install 'loaders[{extra}]'" + (f" ({why})" if why else "")
+        )
+
+
+class NotExportable(LoadersError):
+    """The warehouse's state did not pass what an export asks of it; the zone stays as it is."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"nothing was exported: {why}")
+
+
+class ZoneBusy(LoadersError):
+    """Another process exports the same warehouse to the same place. Exit status 75: try later."""
+
+    exit_status = 75
+
+    def __init__(self, address: object) -> None:
+        super().__init__(f"another process exports this warehouse to {address}: try later")
+
+
+class ZoneConflict(LoadersError):
+    """Symbols of the zone come from another warehouse."""
+
+    def __init__(self, address: object, symbols: Sequence[str], owner: str) -> None:
+        super().__init__(
+            f"{', '.join(symbols)} in {address} come from another warehouse ({owner}): export other "
+            "symbols (--symbol), or replace them with this warehouse's by --take-over"
+        )
 
 
 class NotNotified(LoadersError):

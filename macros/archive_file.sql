@@ -19,7 +19,7 @@
             || dataset || '/' || symbol || '/'
             || case dataset when 'klines' then interval || '/' else '' end
             || symbol || '-' || case dataset when 'klines' then interval else dataset end || '-'
-            || substr(cast(cast({{ time }} as date) as varchar), 1, case when {{ by_month }} then 7 else 10 end)
+            || substr(cast(cast({{ time }} as date) as string), 1, case when {{ by_month }} then 7 else 10 end)
             || '.zip'
     end
 {%- endmacro %}

@@ -6,7 +6,7 @@
 {#- on-run-start: the run begins, and so many changes were landed. `loaders run` says by which project and of which files;
     a dbt that was started by hand, perhaps with other vars, leaves both unknown. -#}
 {% macro record_build_start() %}
-    {%- if execute and flags.WHICH in ['build', 'run', 'seed', 'snapshot', 'test'] -%}
+    {%- if execute and target.type == 'duckdb' and flags.WHICH in ['build', 'run', 'seed', 'snapshot', 'test'] -%}
         {%- do run_query(
             "insert into state.builds (build_id, command, started_at, project_hash, files_hash, change_id) "
             ~ "select '" ~ invocation_id ~ "', '" ~ flags.WHICH ~ "', "
@@ -22,7 +22,7 @@
 {#- on-run-end: what was built, what of the project was left out, what failed. Changes landed meanwhile leave the row
     without a state, since nobody can say which models saw them. -#}
 {% macro record_build_end(results) %}
-    {%- if execute and flags.WHICH in ['build', 'run', 'seed', 'snapshot', 'test'] -%}
+    {%- if execute and target.type == 'duckdb' and flags.WHICH in ['build', 'run', 'seed', 'snapshot', 'test'] -%}
         {%- set counts = namespace(built=0, failed=0) -%}
         {%- set seen = [] -%}
         {%- for result in results -%}
@@ -57,7 +57,7 @@
 
 {#- post-hook of marts: how many rows the build left, in the model's own transaction. -#}
 {% macro record_mart_rows() %}
-    {%- if execute and model.resource_type == 'model' and model.config.materialized != 'view' -%}
+    {%- if execute and target.type == 'duckdb' and model.resource_type == 'model' and model.config.materialized != 'view' -%}
         delete from state.mart_rows where model = '{{ this.name }}';
 
         insert into state.mart_rows (model, row_count)

@@ -100,6 +100,6 @@
     bit_xor(hash({{ (columns or ['1']) | join(', ') }}))
 {%- endmacro %}
 
-{% macro default__digest_of_rows(columns) -%}
+{% macro spark__digest_of_rows(columns) -%}
     bit_xor(xxhash64({{ (columns or ['1']) | join(', ') }}))
 {%- endmacro %}

@@ -6,5 +6,5 @@
 -#}
 {% macro is_perpetual(relation='') -%}
     {%- set of = relation ~ '.' if relation else '' -%}
-    ({{ of }}market = 'um' and strpos({{ of }}symbol, '_') = 0)
+    ({{ of }}market = 'um' and instr({{ of }}symbol, '_') = 0)
 {%- endmacro %}

@@ -11,6 +11,10 @@
     `source_name`, `table_name`: the raw table. `key`: columns, without the file, where it is not the table's own key.
 -#}
 {% macro one_row_per_key(source_name, table_name, key=none) %}
+    {{- return(adapter.dispatch('one_row_per_key')(source_name, table_name, key)) -}}
+{% endmacro %}
+
+{% macro duckdb__one_row_per_key(source_name, table_name, key) %}
     {%- set source_relation = source(source_name, table_name) -%}
     {%- set key = key or landed_table(source_name, table_name).key -%}
     select landed.*

@@ -10,7 +10,9 @@
     Nothing here is correlated: a correlated `not exists` becomes a delim join, which gathers every row of the raw table
     before it does anything else, 76 bytes for each trade. A short list of files is probed while the rows stream by.
 -#}
-{% macro one_trade_per_id(source_relation) %}
+{% macro one_trade_per_id(source_relation) %}{{ return(adapter.dispatch('one_trade_per_id')(source_relation)) }}{% endmacro %}
+
+{% macro duckdb__one_trade_per_id(source_relation) %}
     select landed.*
     from {{ source_relation }} as landed
     where

@@ -4,14 +4,8 @@
 -#}
 
 {#- The block in which an id lies. -#}
-{% macro trade_id_block(id, size=4096) %}{{ return(adapter.dispatch('trade_id_block')(id, size)) }}{% endmacro %}
-
-{% macro duckdb__trade_id_block(id, size) -%}
-    {{ id }} // {{ size }}
-{%- endmacro %}
-
-{% macro default__trade_id_block(id, size) -%}
-    {{ id }} div {{ size }}
+{% macro trade_id_block(id, size=4096) -%}
+    {{ whole_division(id, size) }}
 {%- endmacro %}
 
 
@@ -22,7 +16,7 @@
     bitstring_agg({{ id }} % 4096, 0, 4095)
 {%- endmacro %}
 
-{% macro default__trade_ids_of_block(id) -%}
+{% macro spark__trade_ids_of_block(id) -%}
     collect_set({{ id }} % 4096)
 {%- endmacro %}
 
@@ -34,7 +28,7 @@
     get_bit({{ ids }}, cast({{ id }} % 4096 as integer)) = 1
 {%- endmacro %}
 
-{% macro default__block_has_trade_id(ids, id) -%}
+{% macro spark__block_has_trade_id(ids, id) -%}
     array_contains({{ ids }}, {{ id }} % 4096)
 {%- endmacro %}
 
@@ -46,6 +40,6 @@
     bit_count({{ ids }})
 {%- endmacro %}
 
-{% macro default__trade_ids_in_block(ids) -%}
+{% macro spark__trade_ids_in_block(ids) -%}
     size({{ ids }})
 {%- endmacro %}

@@ -1,4 +1,4 @@
-"""Commands that judge what was built and hand it to readers: `validate`, `publish`, `report`, `serve`."""
+"""Commands that judge what was built and hand it to readers: `validate`, `publish`, `export`, `report`, `serve`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import click
 
 from loaders.cli.context import Context
 from loaders.cli.options import Symbol, published_option, wait_option
+from loaders.delivery import export as exporting
 from loaders.delivery import publish as publishing
 from loaders.errors import ExtraMissing
 from loaders.validation import runner
@@ -53,6 +54,55 @@ def publish(context: Context, target: Path | None, full: bool, wait_seconds: flo
     )
     context.answer(publishing.to_dict(publication), publishing.text(publication))
     return publication.exit_status
+
+
+@click.command()
+@click.option(
+    "--to",
+    "address",
+    required=True,
+    envvar="LOADERS_ZONE",
+    help="The zone: a folder, or an address such as s3://bucket/zone.",
+)
+@click.option("--symbol", "symbols", type=Symbol(), multiple=True, help="Only this symbol; repeatable.")
+@click.option(
+    "--only",
+    "areas",
+    type=click.Choice(["raw", "marts"]),
+    multiple=True,
+    default=["raw", "marts"],
+    show_default=True,
+    help="Raw rows or marts alone.",
+)
+@click.option("--take-over", is_flag=True, help="Replace symbols that another warehouse exported there.")
+@wait_option
+@click.pass_obj
+def export(
+    context: Context,
+    address: str,
+    symbols: tuple[str, ...],
+    areas: tuple[exporting.Area, ...],
+    take_over: bool,
+    wait_seconds: float,
+) -> int:
+    """Writes raw rows and marts as Parquet for other engines, only what changed since the last time.
+
+    One file for each table, symbol and month (trades: day), replaced as a whole; manifest.json tells rows, checksum and
+    change of each. Raw has one row for each key. Marts go out if `loaders publish` would publish them; a symbol that a
+    check finds false is left out of them, and told: the exit status is 1, too. Several warehouses can export to one
+    zone, each its own symbols.
+    """
+    done = exporting.export(
+        context.settings,
+        context.warehouse,
+        address,
+        areas=areas,
+        symbols=symbols,
+        take_over=take_over,
+        wait_seconds=wait_seconds,
+    )
+    context.answer(exporting.to_dict(done), exporting.text(done))
+    return done.exit_status
 
 
 @click.command()

@@ -37,6 +37,7 @@ COMMANDS = {
     "gaps": "inspecting",
     "validate": "delivering",
     "publish": "delivering",
+    "export": "delivering",
     "report": "delivering",
     "serve": "delivering",
     "run": "running",

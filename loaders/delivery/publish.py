@@ -71,6 +71,9 @@ ABOUT_THE_DATA = ("data_completeness", "data_gaps", "quality_checks", "snapshot_
 #: Companions that hold market data of a symbol.
 _OF_SYMBOLS = ("stg_binance__funding_rates", "stg_binance__liquidations", "int_liquidation_timeline")
 
+#: Symbols that were left out, as (exchange, symbol, reasons).
+Withheld = tuple[tuple[str, str, str], ...]
+
 # Another name than any file can have as its stem, so that views of the warehouse cannot mean it.
 _PART = "published part"
 
@@ -90,7 +93,7 @@ class Publication:
     change_id: int
     rows: dict[str, int]
     size_bytes: int
-    withheld: tuple[tuple[str, str, str], ...] = ()
+    withheld: Withheld = ()
     written: bool = True
     changed: tuple[str, ...] = ()
 
@@ -222,7 +225,7 @@ def _publish(settings: Settings, path: Path, name: str, target: Path, job_id: st
             if trouble := state.build_trouble or readiness.validation_trouble(read, state):
                 raise NotPublishable(trouble)
             before = None if full else _published_before(connection, target)
-            withheld = _withheld(connection)
+            withheld = withheld_symbols(connection)
             if before is not None and (before.build_id, before.moment.change_id) == (state.build_id, state.change_id):
                 return Publication(
                     target,
@@ -343,7 +346,7 @@ def _begin_with(connection: duckdb.DuckDBPyConnection, target: Path, part: Path)
     return True
 
 
-def _withheld(connection: duckdb.DuckDBPyConnection) -> tuple[tuple[str, str, str], ...]:
+def withheld_symbols(connection: duckdb.DuckDBPyConnection) -> Withheld:
     """Symbols that a check keeps from being published, and why."""
     if "symbol_status" not in _relations(connection, "marts"):
         return ()
@@ -583,7 +586,7 @@ def _write_manifest(
     rows: dict[str, int],
 ) -> None:
     """One row that says when, from which job and state, by which versions the file was written, and what is in it."""
-    left_out = [[exchange, symbol] for exchange, symbol, _ in _withheld(connection)]
+    left_out = [[exchange, symbol] for exchange, symbol, _ in withheld_symbols(connection)]
     connection.execute(
         f"""
         create or replace table {quote(_PART)}.main.published as
@@ -642,10 +645,7 @@ def to_dict(publication: Publication) -> dict[str, Any]:
         "written": publication.written,
         "changed": publication.changed,
         "rows": publication.rows,
-        "withheld": [
-            {"exchange": exchange, "symbol": symbol, "reasons": reasons}
-            for exchange, symbol, reasons in publication.withheld
-        ],
+        "withheld": withheld_dicts(publication.withheld),
     }
 
 
@@ -656,18 +656,23 @@ def text(publication: Publication) -> str:
             f"{publication.path}: nothing changed since it was published at "
             f"{publication.published_at:%Y-%m-%d %H:%M:%S} (job {publication.job_id}), so it stays as it is"
         )
-        return "\n".join([line, *withheld_lines(publication)])
+        return "\n".join([line, *withheld_lines(publication.withheld)])
     line = (
         f"{publication.path}: {len(publication.rows)} tables, {sum(publication.rows.values()):,} rows, "
         f"{size(publication.size_bytes)}, for DuckDB {STORAGE_VERSION} and later (job {publication.job_id})"
         + (f"; of {len(publication.changed)} tables only what changed was copied" if publication.changed else "")
     )
-    return "\n".join([line, *withheld_lines(publication)])
+    return "\n".join([line, *withheld_lines(publication.withheld)])
 
 
-def withheld_lines(publication: Publication) -> tuple[str, ...]:
+def withheld_dicts(withheld: Withheld) -> list[dict[str, str]]:
+    """Each symbol that was left out, as plain data."""
+    return [{"exchange": exchange, "symbol": symbol, "reasons": reasons} for exchange, symbol, reasons in withheld]
+
+
+def withheld_lines(withheld: Withheld) -> tuple[str, ...]:
     """Each symbol that was left out, and what to do."""
     return tuple(
         f"{exchange} {symbol} withheld: {reasons}; forget the false file, or raise the threshold if the market was so"
-        for exchange, symbol, reasons in publication.withheld
+        for exchange, symbol, reasons in withheld
     )

@@ -390,7 +390,7 @@ class _Work:
             full=self.full,
         )
         self.published = published
-        withheld = publish.withheld_lines(published)
+        withheld = publish.withheld_lines(published.withheld)
         return self._step(
             "publish",
             "warning" if withheld else "ok",

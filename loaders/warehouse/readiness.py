@@ -49,6 +49,9 @@ where database_name = current_database() and schema_name in ('staging', 'interme
 """
 
 
+_LANDED_SINCE = "files were landed or forgotten since the last dbt build: run `dbt build`"
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """What is in the warehouse: the last change of the ledger, and the last run of dbt, if there was any.
@@ -82,7 +85,7 @@ def state_of(read: RunQuery) -> State:
     elif left_out:
         trouble = f"the last dbt run left out {left_out} models or tests: run `dbt build` without a selection"
     elif seen is None or seen != change_id:
-        trouble = "files were landed or forgotten since the last dbt build: run `dbt build`"
+        trouble = _LANDED_SINCE
     return State(change_id, build_id, version, trouble, started, project_hash, files_hash)
 
 
@@ -99,6 +102,16 @@ def require_own_name(path: Path, read: RunQuery) -> None:
     others = {other for (other,) in read(_DATABASES_OF_VIEWS) if other} - {name}
     if others:
         raise WarehouseRenamed(path, min(others))
+
+
+def staging_trouble(read: RunQuery, state: State) -> str | None:
+    """Why the views of raw rows cannot be relied on, though nothing else was built; None if they can."""
+    if not has_table(read, "state", "builds") or not (rows := read(_LAST_BUILD)):
+        return state.build_trouble
+    finished, seen, failed = rows[0][2:5]
+    if finished is None or failed:
+        return state.build_trouble
+    return _LANDED_SINCE if seen != state.change_id else None
 
 
 def validation_trouble(read: RunQuery, state: State) -> str | None:

@@ -97,10 +97,40 @@ def read_tables(project: Path) -> dict[str, Table]:
     return tables
 
 
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A raw table or a mart as the YAML describes it; `meta` is its `config.meta`."""
+
+    schema: str
+    name: str
+    meta: Mapping[str, Any]
+    columns: tuple[str, ...]
+    path: Path
+
+
+def described_tables(project: Path) -> Iterator[Described]:
+    """Raw tables and marts, with what the YAML says of them."""
+    for path in sorted((project / "models").rglob("_*.yml")):
+        document = _read_yaml(path)
+        for source in document.get("sources", []):
+            if source.get("schema", source["name"]) == "raw":
+                yield from (_described("raw", table, path) for table in source["tables"])
+        if path.relative_to(project / "models").parts[0] == "marts":
+            yield from (_described("marts", model, path) for model in document.get("models", []))
+
+
+def _described(schema: str, table: Mapping[str, Any], path: Path) -> Described:
+    meta = table.get("config", {}).get("meta", {})
+    return Described(schema, table["name"], meta, tuple(column["name"] for column in table["columns"]), path)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    document = yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return document or {}
+
+
 def _tables_of(path: Path) -> Iterator[Table]:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    document: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), loader) or {}
-    for source in document.get("sources", []):
+    for source in _read_yaml(path).get("sources", []):
         schema = source.get("schema", source["name"])
         if schema not in _SCHEMAS:
             continue

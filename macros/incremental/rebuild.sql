@@ -46,7 +46,8 @@
 
 {% macro is_rebuild_model() %}
     {% do return(
-        model.resource_type == 'model'
+        target.type == 'duckdb'
+        and model.resource_type == 'model'
         and model.config.materialized == 'incremental'
         and model.config.incremental_strategy == 'rebuild'
     ) %}
@@ -71,10 +72,10 @@
 {% endmacro %}
 
 
-{#- Datasets whose changes concern this model, as pairs of exchange and dataset. -#}
-{% macro rebuild_datasets() %}
+{#- Datasets whose changes concern a model, this one unless told, as pairs of exchange and dataset. -#}
+{% macro rebuild_datasets(node=none) %}
     {%- set datasets = [] -%}
-    {%- for id in rebuild_ancestors(model, stop_at_rebuild=false) if id in graph.sources -%}
+    {%- for id in rebuild_ancestors(node or model, stop_at_rebuild=false) if id in graph.sources -%}
         {%- set landed = graph.sources[id].config.meta -%}
         {%- if landed.get('dataset') and (landed.exchange, landed.dataset) not in datasets -%}
             {%- do datasets.append((landed.exchange, landed.dataset)) -%}
@@ -158,14 +159,12 @@
 
 
 {#- A hash of a seed's rows as they stand in its table, names of its columns included; '' where there is no table yet. -#}
-{% macro seed_content(node) %}{{ return(adapter.dispatch('seed_content')(node)) }}{% endmacro %}
-
-{% macro duckdb__seed_content(node) -%}
+{% macro seed_content(node) -%}
     {%- if adapter.get_relation(database=node.database, schema=node.schema, identifier=node.alias) is none -%}
         {%- do return('') -%}
     {%- endif -%}
     {%- set found = run_query(
-        "select md5(string_agg(cast(seed_row as varchar), chr(10) order by cast(seed_row as varchar))) from "
+        "select md5(string_agg(cast(seed_row as string), chr(10) order by cast(seed_row as string))) from "
         ~ node.relation_name ~ " as seed_row"
     ) -%}
     {%- do return(found.rows[0][0] or '') -%}
@@ -173,9 +172,7 @@
 
 
 {#- The SQL of every view as the database holds it, by schema and name. -#}
-{% macro view_definitions() %}{{ return(adapter.dispatch('view_definitions')()) }}{% endmacro %}
-
-{% macro duckdb__view_definitions() %}
+{% macro view_definitions() %}
     {%- set definitions = {} -%}
     {%- set found = run_query(
         "select schema_name, view_name, sql from duckdb_views() where database_name = current_database()"
@@ -285,11 +282,13 @@
     coalesce(getvariable('rebuild_floor'), timestamp '1970-01-01')
 {%- endmacro %}
 
+{% macro spark__rebuild_floor() -%}
+    timestamp '1970-01-01'
+{%- endmacro %}
+
 
 {#- Takes it from the plan as it stands now. -#}
-{% macro set_rebuild_floor() %}{{ return(adapter.dispatch('set_rebuild_floor')()) }}{% endmacro %}
-
-{% macro duckdb__set_rebuild_floor() -%}
+{% macro set_rebuild_floor() -%}
     set variable rebuild_floor = (
         select coalesce(min(rebuild_from), timestamp 'infinity') from state.rebuild_plan
         where model = '{{ this.name }}'
@@ -379,6 +378,9 @@
 {% macro should_full_refresh() %}
     {%- set asked = config.get('full_refresh') -%}
     {%- set asked = flags.FULL_REFRESH if asked is none else asked -%}
+    {%- if target.type != 'duckdb' -%}
+        {%- do return(true) -%}
+    {%- endif -%}
     {%- if execute and not asked and is_rebuild_model() -%}
         {%- if not has_described_columns() -%}
             {%- do return(true) -%}

@@ -5,7 +5,9 @@
     did it. The loaders make the same tables from the same YAML. Tables that have no comment yet get their descriptions as
     comments, as dbt does for models.
 -#}
-{% macro create_landing_tables() %}
+{% macro create_landing_tables() %}{{ return(adapter.dispatch('create_landing_tables')()) }}{% endmacro %}
+
+{% macro duckdb__create_landing_tables() %}
     {%- if execute -%}
         {%- if target.database | lower in [
             'raw', 'ops', 'state', 'seeds', 'staging', 'intermediate', 'marts', 'main', 'temp', 'system', 'memory',

@@ -38,7 +38,7 @@
     {%- elif name in landed.columns -%}
         {{ adapter.quote(name) }}
     {%- else -%}
-        cast(null as varchar)
+        cast(null as string)
     {%- endif -%}
 {%- endmacro %}
 

@@ -15,7 +15,9 @@
     `levels`: a CTE with position (first step at which the level can end), side, liquidation_price, closing_log_share,
     and `columns` (names), which are handed through.
 -#}
-{% macro first_endings(levels, steps, columns) -%}
+{% macro first_endings(levels, steps, columns) %}{{ return(adapter.dispatch('first_endings')(levels, steps, columns)) }}{% endmacro %}
+
+{% macro duckdb__first_endings(levels, steps, columns) -%}
     {%- set sizes = 24 -%}
     {%- set carried = columns + ['side', 'liquidation_price', 'closing_log_share'] -%}
     {%- set ends_within -%}

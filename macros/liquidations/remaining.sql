@@ -5,17 +5,18 @@
     every run, and rounded; what is summed are decimals.
 -#}
 {% macro remaining(amount, log_share_now, log_share_at_open, data_type='decimal(28, 8)') -%}
-    cast(
-        cast({{ amount }} as double)
-        * exp(cast({{ log_share_now }} as double) - cast({{ log_share_at_open }} as double)) as {{ data_type }}
-    )
+    {{ double_as_decimal(
+        'cast(' ~ amount ~ ' as double) * exp(cast(' ~ log_share_now ~ ' as double) - cast('
+        ~ log_share_at_open ~ ' as double))',
+        data_type
+    ) }}
 {%- endmacro %}
 
 
 {#- Logarithm of the share of what stood at the snapshot before that is left at a snapshot: its open interest without
     what was opened since. At least a millionth, so that there is a logarithm. -#}
 {% macro log_share_left(open_interest, opened_quantity, previous_open_interest) -%}
-    cast(
+    {%- set share_left -%}
         ln(
             greatest(
                 cast(0.000001 as double),
@@ -25,8 +26,9 @@
                     / cast({{ previous_open_interest }} as double)
                 )
             )
-        ) as decimal(38, 18)
-    )
+        )
+    {%- endset -%}
+    {{ double_as_decimal(share_left, 'decimal(38, 18)') }}
 {%- endmacro %}
 
 
@@ -39,5 +41,13 @@
 {#- A product rounded to a decimal type. Through double, whose 15 digits are more than prices and contracts have: DuckDB
     rounds products of wide decimals a hundred times slower. -#}
 {% macro rounded_product(left, right, data_type) -%}
-    cast(cast({{ left }} as double) * cast({{ right }} as double) as {{ data_type }})
+    {{ double_as_decimal('cast(' ~ left ~ ' as double) * cast(' ~ right ~ ' as double)', data_type) }}
+{%- endmacro %}
+
+
+{#- A double rounded to a decimal type, to the same digits on every engine. -#}
+{% macro double_as_decimal(value, data_type) %}{{ return(adapter.dispatch('double_as_decimal')(value, data_type)) }}{% endmacro %}
+
+{% macro duckdb__double_as_decimal(value, data_type) -%}
+    cast({{ value }} as {{ data_type }})
 {%- endmacro %}

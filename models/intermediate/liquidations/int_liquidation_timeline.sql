@@ -242,7 +242,7 @@ running as (
         steps.step_at,
         steps.low,
         steps.high,
-        last_value(steps.open_interest ignore nulls) over symbol_so_far as last_open_interest,
+        {{ last_known('steps.open_interest') }} over symbol_so_far as last_open_interest,
         steps.log_share,
         cast(sum(steps.log_share) over symbol_so_far as decimal(38, 18)) as log_share_since
     from steps

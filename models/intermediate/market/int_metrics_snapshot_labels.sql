@@ -11,10 +11,10 @@ neighbours as (
 
     select
         *,
-        last_value(measured_label ignore nulls) over before_it as label_before,
-        last_value(case when measured_label is not null then last_time end ignore nulls) over before_it as time_before,
-        first_value(measured_label ignore nulls) over after_it as label_after,
-        first_value(case when measured_label is not null then first_time end ignore nulls) over after_it as time_after
+        {{ last_known('measured_label') }} over before_it as label_before,
+        {{ last_known('case when measured_label is not null then last_time end') }} over before_it as time_before,
+        {{ first_known('measured_label') }} over after_it as label_after,
+        {{ first_known('case when measured_label is not null then first_time end') }} over after_it as time_after
     from votes
     window
         before_it as (

@@ -39,8 +39,8 @@ proofs as (
         'klines' as dataset,
         symbol,
         sum({{ differing }}) as value,
-        'of ' || cast(sum(compared) as varchar) || ' {{ words }}'
-        || coalesce(', the first at ' || cast(min(first_difference_at) as varchar), '') as finding
+        'of ' || cast(sum(compared) as string) || ' {{ words }}'
+        || coalesce(', the first at ' || cast(min(first_difference_at) as string), '') as finding
     from agreement
     where comparison in ('{{ compared | join("', '") }}')
     group by symbol
@@ -57,7 +57,7 @@ coarse_against_fine as (
         extents.symbol,
         count(proofs.symbol) as value,
         'candles that the finer ones within them contradict, the first at '
-        || cast(min(proofs.window_start) as varchar) as finding
+        || cast(min(proofs.window_start) as string) as finding
     from extents
     left join proofs
         on

@@ -20,8 +20,8 @@ missing as (
         dataset,
         symbol,
         coalesce(sum(missing), 0) as value,
-        'rows; ' || cast(count(*) filter (where missing > 0) as varchar) || ' days lack some, the first is '
-        || cast(min(day) filter (where missing > 0) as varchar) as finding
+        'rows; ' || cast(count(*) filter (where missing > 0) as string) || ' days lack some, the first is '
+        || cast(min(day) filter (where missing > 0) as string) as finding
     from completeness
     group by exchange, dataset, symbol
 
@@ -37,7 +37,7 @@ clock_change_days as (
         symbol,
         coalesce(sum(missing), 0) as value,
         'rows missing on days of a clock change, the first is '
-        || cast(min(day) filter (where missing > 0) as varchar) as finding
+        || cast(min(day) filter (where missing > 0) as string) as finding
     from completeness
     where
         dataset in ('klines', 'metrics')
@@ -58,8 +58,8 @@ latest_ends as (
     select
         *,
         coalesce({{ seconds_between('next_due', 'others_until') }}, 0) as seconds_behind,
-        trim(market || ' ' || interval) || ' would go on at ' || cast(next_due as varchar)
-        || ', ' || latest_other || ' goes on to ' || cast(others_until as varchar) as finding
+        trim(market || ' ' || interval) || ' would go on at ' || cast(next_due as string)
+        || ', ' || latest_other || ' goes on to ' || cast(others_until as string) as finding
     from extents
 
 ),

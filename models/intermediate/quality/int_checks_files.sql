@@ -70,7 +70,7 @@ duplicates as (
         series.dataset,
         series.symbol,
         count(conflicts.row_key) as value,
-        'keys on which files disagree; first at ' || cast(min(conflicts.row_time) as varchar) as finding
+        'keys on which files disagree; first at ' || cast(min(conflicts.row_time) as string) as finding
     from series
     left join conflicts
         on
@@ -90,7 +90,7 @@ monthly_against_daily as (
         series.symbol,
         count(conflicts.row_key) as value,
         'keys on which files of months and days disagree; first at '
-        || cast(min(conflicts.row_time) as varchar) as finding
+        || cast(min(conflicts.row_time) as string) as finding
     from series
     left join conflicts
         on
@@ -112,7 +112,7 @@ ledger_against_rows as (
         symbol,
         count(*) filter (where rows_in_ledger != rows_in_table) as value,
         'files that hold another number of rows than the ledger says; rows in all: '
-        || cast(sum(rows_in_table) as varchar) || ', by the ledger ' || cast(sum(rows_in_ledger) as varchar) as finding
+        || cast(sum(rows_in_table) as string) || ', by the ledger ' || cast(sum(rows_in_ledger) as string) as finding
     from ledger
     group by exchange, dataset, symbol
 
@@ -142,7 +142,7 @@ refused_files as (
         symbol_or_all as symbol,
         count(*) filter (where status = 'failed') as value,
         'files could not be landed, the first is of '
-        || cast(cast(min(period_start) filter (where status = 'failed') as date) as varchar) as finding
+        || cast(cast(min(period_start) filter (where status = 'failed') as date) as string) as finding
     from all_files
     group by exchange, dataset, symbol_or_all
 

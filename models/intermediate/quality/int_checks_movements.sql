@@ -81,7 +81,7 @@ jumps as (
             when 'metrics' then 'largest share between two snapshots'
             else 'largest share between an open and the close before it'
         end || ', on '
-        || cast(min(day) filter (where jump = largest_jump) as varchar) as finding
+        || cast(min(day) filter (where jump = largest_jump) as string) as finding
     from largest_jumps
     group by exchange, dataset, symbol
 
@@ -123,7 +123,7 @@ runs_of_{{ name }} as (
         symbol,
         coalesce(max({{ measure }}), 0) as value,
         '{{ words }}, on '
-        || cast(cast(min(day) filter (where {{ measure }} = largest_of_all) as date) as varchar) as finding
+        || cast(cast(min(day) filter (where {{ measure }} = largest_of_all) as date) as string) as finding
     from runs_of_{{ name }}
     group by exchange, dataset, symbol
 

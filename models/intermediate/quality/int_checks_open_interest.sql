@@ -37,7 +37,7 @@ open_interest_blank as (
         symbol,
         count(*) filter (where open_interest is null) as value,
         'snapshots of zero or nothing, the first at '
-        || cast(min(snapshot_at) filter (where open_interest is null) as varchar) as finding
+        || cast(min(snapshot_at) filter (where open_interest is null) as string) as finding
     from metrics
     group by symbol
 
@@ -50,7 +50,7 @@ snapshots_off_grid as (
         symbol,
         count(*) filter (where not is_on_grid) as value,
         'snapshots that are of no five-minute step, the first at '
-        || cast(min(snapshot_at) filter (where not is_on_grid) as varchar) as finding
+        || cast(min(snapshot_at) filter (where not is_on_grid) as string) as finding
     from metrics
     group by symbol
 
@@ -78,10 +78,10 @@ snapshot_labels as (
         'snapshot_labels' as check_name,
         symbol,
         count(*) filter (where is_divided) as value,
-        'files whose rows disagree; ' || cast(count(*) as varchar) || ' files, measured or documented '
-        || cast(count(*) filter (where decided_by in ('measured', 'documented')) as varchar)
-        || ', assumed ' || cast(count(*) filter (where decided_by = 'assumed') as varchar)
-        || coalesce('; the first begins at ' || cast(min(first_time) filter (where is_divided) as varchar), '')
+        'files whose rows disagree; ' || cast(count(*) as string) || ' files, measured or documented '
+        || cast(count(*) filter (where decided_by in ('measured', 'documented')) as string)
+        || ', assumed ' || cast(count(*) filter (where decided_by = 'assumed') as string)
+        || coalesce('; the first begins at ' || cast(min(first_time) filter (where is_divided) as string), '')
             as finding
     from label_votes
     group by symbol
@@ -95,7 +95,7 @@ snapshot_prices as (
         symbol,
         count(*) filter (where fits_no_candle) as value,
         'files whose snapshots fit no candle, the first begins at '
-        || cast(min(first_time) filter (where fits_no_candle) as varchar) as finding
+        || cast(min(first_time) filter (where fits_no_candle) as string) as finding
     from label_votes
     group by symbol
 
@@ -109,7 +109,7 @@ flat_candle_share as (
         round(
             cast(count(*) filter (where position_event = 'none') as double) / count(position_event), 6
         ) as value,
-        'share of the candles whose change is known: ' || cast(count(position_event) as varchar) as finding
+        'share of the candles whose change is known: ' || cast(count(position_event) as string) as finding
     from sides
     group by symbol
     having count(position_event) > 0

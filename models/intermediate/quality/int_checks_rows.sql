@@ -43,7 +43,7 @@ order_of_times as (
         symbol,
         sum(close_time_wrong) as value,
         'candles whose close time does not lie within them, the first on '
-        || cast(cast(min(day) filter (where close_time_wrong > 0) as date) as varchar) as finding
+        || cast(cast(min(day) filter (where close_time_wrong > 0) as date) as string) as finding
     from runs
     where dataset = 'klines'
     group by exchange, dataset, symbol
@@ -66,7 +66,7 @@ order_of_times as (
         symbol,
         sum({{ fault }}) as value,
         '{{ words }}, the first on '
-        || cast(cast(min(day) filter (where {{ fault }} > 0) as date) as varchar) as finding
+        || cast(cast(min(day) filter (where {{ fault }} > 0) as date) as string) as finding
     from runs
     where dataset in ({{ "'klines'" if name in ['taker_volume', 'quote_volume'] else "'klines', 'ohlcvt'" }})
     group by exchange, dataset, symbol

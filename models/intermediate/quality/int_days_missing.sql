@@ -43,8 +43,9 @@ parts as (
             when step_seconds > 86400
                 then cast({{ seconds_between('gap_start', 'day') }} % step_seconds = 0 as integer)
             else
-                {{ seconds_between('greatest(gap_start, day)', "least(gap_end, day + interval '1 day')") }}
-                // step_seconds
+                {{ whole_division(
+                    seconds_between('greatest(gap_start, day)', "least(gap_end, day + interval '1 day')"), 'step_seconds'
+                ) }}
         end as missing
     from grid_days
 
@@ -57,7 +58,7 @@ parts as (
     from funding_hours
     where
         {{ seconds_between('gap_start', 'slot') }}
-        % ({{ seconds_between('gap_start', 'gap_end') }} // missing)
+        % {{ whole_division(seconds_between('gap_start', 'gap_end'), 'missing') }}
         = 0
 
     union all

@@ -46,7 +46,9 @@ gaps as (
         previous_slot + longest_hours * interval '1 hour' as gap_start,
         slot as gap_end,
         cast(
-            greatest({{ seconds_between('previous_slot', 'slot') }} // 3600 // longest_hours - 1, 1) as bigint
+            greatest(
+                {{ whole_division(seconds_between('previous_slot', 'slot'), '(3600 * longest_hours)') }} - 1, 1
+            ) as bigint
         ) as missing
     from neighbours
     where previous_slot + longest_hours * interval '1 hour' < slot

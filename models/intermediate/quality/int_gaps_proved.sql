@@ -49,7 +49,7 @@ pieces as (
 
     select
         *,
-        count(*) filter (where reached_before is null or reached_before < gap_start) over (
+        count_if(reached_before is null or reached_before < gap_start) over (
             partition by {{ series_columns() }}
             order by gap_start, gap_end
             rows between unbounded preceding and current row

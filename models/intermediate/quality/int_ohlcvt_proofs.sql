@@ -40,7 +40,7 @@ intervals as (
         files.exchange,
         files.symbol,
         files.interval,
-        {{ interval_seconds('files.interval') }} // 60 as interval_minutes,
+        {{ whole_division(interval_seconds('files.interval'), 60) }} as interval_minutes,
         min(files.first_time) as first_time
     from {{ source('ops', 'ingestion_files') }} as files
     inner join rebuild_plan

@@ -76,7 +76,7 @@ compared as (
         max(others.known_until) as others_until,
         min_by(
             others.dataset || case when others.interval = '' then '' else ' ' || others.interval end,
-            cast({{ seconds_between('others.known_until', "timestamp '2200-01-01'") }} as varchar)
+            cast({{ seconds_between('others.known_until', "timestamp '2200-01-01'") }} as string)
             || others.dataset || others.interval
         ) as latest_other
     from series

@@ -29,7 +29,7 @@ counted as (
         *,
         case
             when interval = '1mo' then {{ dbt.datediff('gap_start', 'gap_end', 'month') }}
-            else {{ seconds_between('gap_start', 'gap_end') }} // {{ interval_seconds('interval') }}
+            else {{ whole_division(seconds_between('gap_start', 'gap_end'), interval_seconds('interval')) }}
         end as missing
     from timed
 
@@ -69,7 +69,7 @@ placed as (
             when dataset != 'aggTrades' then gap_start
             when {{ candle_start('gap_end', 1440) }} > {{ candle_start('gap_start', 1440) }} + interval '1 day'
                 then {{ candle_start('gap_start', 1440) }} + interval '1 day'
-            else gap_start + {{ seconds_between('gap_start', 'gap_end') }} // 2 * interval '1 second'
+            else gap_start + {{ whole_division(seconds_between('gap_start', 'gap_end'), 2) }} * interval '1 second'
         end as missing_at
     from gaps
 

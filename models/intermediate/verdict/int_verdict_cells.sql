@@ -180,7 +180,7 @@ strata as (
 
     select
         *,
-        'all moves, recording of ' || cast(cast(span_start as date) as varchar) as stratum,
+        'all moves, recording of ' || cast(cast(span_start as date) as string) as stratum,
         move_number as cell
     from blocks
 

@@ -2,7 +2,7 @@ with
 
 source as (
 
-    {{ one_trade_per_id(source('raw_binance', 'binance_agg_trades')) }}
+    select * from {{ ref('base_binance__agg_trades') }}
 
 ),
 

@@ -2,7 +2,7 @@ with
 
 source as (
 
-    {{ one_row_per_key('raw_binance', 'binance_funding_rates') }}
+    select * from {{ ref('base_binance__funding_rates') }}
 
 ),
 

@@ -2,7 +2,7 @@ with
 
 source as (
 
-    {{ one_row_per_key('raw_kraken', 'kraken_ohlcvt') }}
+    select * from {{ ref('base_kraken__ohlcvt') }}
 
 ),
 
@@ -16,9 +16,9 @@ renamed as (
         pair as symbol,
         -- Kraken names the lengths in minutes; ours are the archive's
         case
-            when interval_minutes % 1440 = 0 then cast(cast(interval_minutes / 1440 as integer) as varchar) || 'd'
-            when interval_minutes % 60 = 0 then cast(cast(interval_minutes / 60 as integer) as varchar) || 'h'
-            else cast(interval_minutes as varchar) || 'm'
+            when interval_minutes % 1440 = 0 then cast(cast(interval_minutes / 1440 as integer) as string) || 'd'
+            when interval_minutes % 60 = 0 then cast(cast(interval_minutes / 60 as integer) as string) || 'h'
+            else cast(interval_minutes as string) || 'm'
         end as interval,
 
         -- numbers
