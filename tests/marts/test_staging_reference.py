@@ -127,6 +127,8 @@ def views(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         "base_ops__superseded_ids",
         "base_ops__contested_files",
         "base_ops__better_files_with_gaps",
+        "base_binance__klines",
+        "base_binance__agg_trades",
         "stg_binance__klines",
         "stg_binance__agg_trades",
     ]
