@@ -100,5 +100,5 @@ def make(folder: Path) -> Path:
     warehouse = Warehouse(folder)
     write_files(warehouse.data)
     warehouse.load()
-    warehouse.build_untested()
+    warehouse.build_untested("--select", "fqn:*")
     return copy_marts(warehouse.path, folder / "marts.duckdb")
