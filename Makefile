@@ -3,6 +3,7 @@
 PYTHON := $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+INSTALLED_SPARK := .venv-spark/.installed
 SQL := $(foreach folder,models tests/dbt analyses,$(if $(shell find $(folder) -name '*.sql' 2>/dev/null),$(folder)))
 
 # sqlfluff's templater and dbt read the profile; neither must touch the user's warehouse.
@@ -29,15 +30,17 @@ test: $(INSTALLED)
 	@command -v java >/dev/null || echo 'left out: the models on Spark, make engines (install a Java runtime, 17 or later)'
 	pytest
 
-# The same models on Spark. PySpark is half a gigabyte, so only this target installs it.
-engines: $(INSTALLED) .venv/.installed-spark
-	pytest -n 0 tests/engines
+# The same models on Spark, in an environment of its own: PySpark is half a gigabyte, and Great Expectations imports it
+# where it finds it, which ends the parallel workers of pytest.
+engines: $(INSTALLED_SPARK)
+	.venv-spark/bin/pytest -n 0 tests/engines
 
 clean:
-	rm -rf .venv target
+	rm -rf .venv .venv-spark target
 
-.venv/.installed-spark: $(INSTALLED)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,serve,spark]'
+$(INSTALLED_SPARK): constraints.txt pyproject.toml
+	$(PYTHON) -m venv .venv-spark
+	.venv-spark/bin/python -m pip install --quiet -c constraints.txt -e '.[dev,serve,spark]'
 	touch $@
 
 $(INSTALLED): constraints.txt pyproject.toml

@@ -258,6 +258,8 @@ def land(
     with warehouse.writer(settings, path, readable=(folder,), wait_seconds=wait) as opened, reporter as progress:
         landing = Request((folder,), replace(request.selection, start=None, end=None), retries=settings.retries)
         result.loaded = load.load(opened, settings, landing, progress, ready=preflight.require_room)
+        # What the exchange has of a symbol, the attempts say.
+        result.loaded.not_found = {}
         record(opened.connection, result, result.loaded.job_id)
 
 
