@@ -63,7 +63,7 @@ def test_what_went_wrong_is_in_the_first_lines(passed: Warehouse) -> None:
     assert "build failed" in found.problems[0][1]
     assert health.text(found).splitlines()[0] == "healthy: no, 1 thing to look at"
     # Whoever publishes by hand has dealt with it.
-    publish.publish(passed.settings, passed.path, target)
+    publish.publish(passed.settings, passed.path, target, full=True)
     assert about(passed) == []
     passed.change("update ops.validation_results set status = 'fail' where expectation = 'key_is_unique'")
     assert about(passed) == ["validation"]
