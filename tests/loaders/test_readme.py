@@ -40,6 +40,10 @@ BLOCKS = {
     "to=/backup": "run",
     "import duckdb\n\nduckdb.sql(": "run",
     "-- The largest levels": "run",
+    "marts/klines_5m/exchange=binance": "held against what an export writes",
+    "-- DuckDB; ClickHouse": "run",
+    "polars.scan_parquet": "left out: libraries that this project does not bring",
+    "pip install 'loaders[spark]'": "left out: tests/engines/test_spark.py builds so (make engines)",
 }
 
 
@@ -179,6 +183,21 @@ def test_backup_and_compacting(machine: Machine) -> None:
     machine.run(f". .venv/bin/activate\npython - <<'END'\n{compacting}\nEND")
     rows = "select count(*) from marts.klines_5m"
     assert machine.query("compact.duckdb", rows) == machine.query("warehouse.duckdb", rows)
+
+
+def test_the_zone_and_the_query_that_asks_it(machine: Machine) -> None:
+    export = "loaders export --to /disk/zone"
+    assert "`loaders export --to FOLDER`" in README
+    settings = "export LOADERS_WAREHOUSE=/disk/warehouse.duckdb"
+    machine.run(machine.here(f". .venv/bin/activate\n{settings}\n{export}"))
+    named = block("marts/klines_5m/exchange=binance").splitlines()[0].split("/")
+    written = [
+        path.relative_to(machine.disk / "zone") for path in (machine.disk / "zone/marts/klines_5m").rglob("*.parquet")
+    ]
+    assert {path.parts[:4] + path.parts[-1:] for path in written} == {(*named[:4], named[-1])}
+    query = block("-- DuckDB; ClickHouse").replace("'zone/", f"'{machine.disk}/zone/")
+    with duckdb.connect() as connection:
+        assert [symbol for symbol, _ in connection.execute(query).fetchall()] == ["BTCUSDT"]
 
 
 def test_the_service_and_the_lines_that_ask_it(machine: Machine) -> None:
