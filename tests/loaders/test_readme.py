@@ -36,7 +36,7 @@ BLOCKS = {
     "# crontab": "run",
     "[Service]": "held against the crontab's line",
     "pip install 'loaders[serve]'": "run",
-    "import io, urllib.request": "run",
+    "import pyarrow, urllib.request": "run",
     "to=/backup": "run",
     "import duckdb\n\nduckdb.sql(": "run",
     "-- The largest levels": "run",
@@ -214,7 +214,7 @@ def test_the_service_and_the_lines_that_ask_it(machine: Machine) -> None:
                 assert time.monotonic() < deadline
                 assert service.poll() is None
                 time.sleep(0.2)
-            asking = block("import io, urllib.request").replace("8000", str(port))
+            asking = block("import pyarrow, urllib.request").replace("8000", str(port))
             printed = machine.run(f". .venv/bin/activate\npython - <<'END'\n{asking}\nprint(levels.num_rows)\nEND")
         finally:
             service.terminate()
