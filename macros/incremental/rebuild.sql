@@ -72,10 +72,11 @@
 {% endmacro %}
 
 
-{#- Datasets whose changes concern a model, this one unless told, as pairs of exchange and dataset. -#}
-{% macro rebuild_datasets(node=none) %}
+{#- Datasets whose changes concern a model, this one unless told, as pairs of exchange and dataset; with `stop_at_rebuild`
+    only those that reach it by no other model of this strategy. -#}
+{% macro rebuild_datasets(node=none, stop_at_rebuild=false) %}
     {%- set datasets = [] -%}
-    {%- for id in rebuild_ancestors(node or model, stop_at_rebuild=false) if id in graph.sources -%}
+    {%- for id in rebuild_ancestors(node or model, stop_at_rebuild) if id in graph.sources -%}
         {%- set landed = graph.sources[id].config.meta -%}
         {%- if landed.get('dataset') and (landed.exchange, landed.dataset) not in datasets -%}
             {%- do datasets.append((landed.exchange, landed.dataset)) -%}
@@ -98,10 +99,10 @@
 {% endmacro %}
 
 
-{#- Names of the nearest models of this strategy below this one. -#}
-{% macro rebuild_parents() %}
+{#- Names of the nearest models of this strategy below a model, this one unless told. -#}
+{% macro rebuild_parents(node=none) %}
     {%- set parents = [] -%}
-    {%- for id in rebuild_ancestors(model, stop_at_rebuild=true) -%}
+    {%- for id in rebuild_ancestors(node or model, stop_at_rebuild=true) -%}
         {%- set parent = graph.nodes.get(id) -%}
         {%- if parent and parent.config.get('incremental_strategy') == 'rebuild' -%}
             {%- do parents.append(parent.name) -%}
@@ -376,11 +377,11 @@
     `--full-refresh`, so that new columns, vars and seeds reach its old rows. While the model is compiled there is no
     fingerprint yet, but the columns can be told: `is_incremental()` asks here. -#}
 {% macro should_full_refresh() %}
-    {%- set asked = config.get('full_refresh') -%}
-    {%- set asked = flags.FULL_REFRESH if asked is none else asked -%}
     {%- if target.type != 'duckdb' -%}
         {%- do return(true) -%}
     {%- endif -%}
+    {%- set asked = config.get('full_refresh') -%}
+    {%- set asked = flags.FULL_REFRESH if asked is none else asked -%}
     {%- if execute and not asked and is_rebuild_model() -%}
         {%- if not has_described_columns() -%}
             {%- do return(true) -%}

@@ -22,10 +22,11 @@
 {% macro rows_to_test_condition(time_column=none) %}
     {%- set node = graph.nodes.get(model.attached_node) if execute -%}
     {%- set meta = node.config.get('meta', {}) if node else {} -%}
-    {%- if not meta.get('time_column') or tests_everything() -%}
+    {%- set build_before = last_whole_build() if meta.get('time_column') and may_test_less() -%}
+    {%- if not build_before -%}
         {%- do return(none) -%}
     {%- endif -%}
-    {%- set planned = run_query(changed_below(node)).rows -%}
+    {%- set planned = run_query(changed_below(node, build_before)).rows -%}
     {%- if not planned -%}
         {%- do return('false') -%}
     {%- endif -%}
@@ -40,24 +41,11 @@
 {% endmacro %}
 
 
-{#- A query: symbols whose rows changed in this model, and since when. -#}
-{% macro changed_below(node) %}
-    {%- set plans = [] -%}
-    {%- set datasets = [] -%}
-    {%- if node.config.incremental_strategy == 'rebuild' -%}
-        {%- do plans.append(node.name) -%}
-    {%- else -%}
-        {%- for id in rebuild_ancestors(node, stop_at_rebuild=true) -%}
-            {%- if id in graph.sources -%}
-                {%- set landed = graph.sources[id].config.meta -%}
-                {%- if landed.get('dataset') -%}
-                    {%- do datasets.append("('" ~ landed.exchange ~ "', '" ~ landed.dataset ~ "')") -%}
-                {%- endif -%}
-            {%- elif graph.nodes[id].config.get('incremental_strategy') == 'rebuild' -%}
-                {%- do plans.append(graph.nodes[id].name) -%}
-            {%- endif -%}
-        {%- endfor -%}
-    {%- endif %}
+{#- A query: symbols whose rows changed in this model since a build, and from when on. -#}
+{% macro changed_below(node, build_before) %}
+    {%- set is_rebuilt = node.config.incremental_strategy == 'rebuild' -%}
+    {%- set plans = [node.name] if is_rebuilt else rebuild_parents(node) -%}
+    {%- set datasets = [] if is_rebuilt else rebuild_datasets(node, stop_at_rebuild=true) %}
     select
         symbol,
         min(changed_from) as changed_from
@@ -75,27 +63,32 @@
             range_start - interval '1 day'
         from ops.ingestion_changes
         where
-            change_id > (select coalesce(max(change_id), 0) from state.builds where build_id = '{{ build_before() }}')
-            and (exchange, dataset) in ({{ datasets | unique | join(', ') }})
+            change_id > (select change_id from state.builds where build_id = '{{ build_before }}')
+            and (exchange, dataset) in (
+                {%- for exchange, dataset in datasets %}
+                ('{{ exchange }}', '{{ dataset }}'){{ ',' if not loop.last }}
+                {%- endfor %}
+            )
         {%- endif %}
     )
     group by symbol
 {% endmacro %}
 
 
+{#- Whether this command may leave rows untested that were tested before. Only a warehouse remembers its builds. -#}
+{% macro may_test_less() %}
+    {%- do return(
+        target.type == 'duckdb' and flags.WHICH == 'build' and not flags.FULL_REFRESH and not var('test_everything')
+    ) -%}
+{% endmacro %}
+
+
 {#- Id of the run of dbt before this one if it built and tested everything without a failure, else ''. -#}
-{% macro build_before() %}
+{% macro last_whole_build() %}
     {%- set found = run_query(
         "select build_id from state.builds where build_id <> '" ~ invocation_id ~ "' "
         ~ "qualify row_number() over (order by started_at desc) = 1 and command = 'build' and finished_at is not null "
         ~ "and change_id is not null and nodes_failed = 0 and nodes_left_out = 0"
     ) -%}
     {%- do return(found.rows[0][0] if found.rows else '') -%}
-{% endmacro %}
-
-
-{% macro tests_everything() %}
-    {%- do return(
-        flags.WHICH != 'build' or flags.FULL_REFRESH or var('test_everything') or build_before() == ''
-    ) -%}
 {% endmacro %}
