@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from loaders.errors import SchemaUnreadable
+from loaders.warehouse.schema import Described, described_model, described_tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,51 +59,27 @@ def set_changed_since(changed: str) -> str:
 
 def keyed_tables(project: Path) -> Iterator[Keyed]:
     """Every raw table and every mart that the YAML declares. Raises `SchemaUnreadable` for one without a key."""
-    for path in sorted((project / "models").rglob("_*.yml")):
-        is_mart = path.relative_to(project / "models").parts[0] == "marts"
-        if not is_mart and not path.name.endswith("__sources.yml"):
-            continue
-        document = _read(path)
-        for source in document.get("sources", []):
-            if source.get("schema", source["name"]) == "raw":
-                for table in source["tables"]:
-                    yield Keyed("raw", table["name"], (*_key(path, table), "file_id"))
-        if is_mart:
-            for model in document.get("models", []):
-                yield _of_model(path, "marts", model)
+    return map(_keyed, described_tables(project))
 
 
 def keyed_model(project: Path, schema: str, name: str) -> Keyed | None:
     """What the YAML says of a model of another layer; None if it names none of that name."""
-    for path in sorted((project / "models" / schema).rglob("_*__models.yml")):
-        for model in _read(path).get("models", []):
-            if model["name"] == name:
-                return _of_model(path, schema, model)
-    return None
+    described = described_model(project, schema, name)
+    return _keyed(described) if described is not None else None
 
 
-def _read(path: Path) -> dict[str, Any]:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    document: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), loader) or {}
-    return document
-
-
-def _of_model(path: Path, schema: str, model: Mapping[str, Any]) -> Keyed:
-    meta = model.get("config", {}).get("meta", {})
-    columns = {column["name"] for column in model.get("columns", [])}
-    return Keyed(
-        schema,
-        model["name"],
-        _key(path, model),
-        meta.get("time_column"),
-        meta.get("rebuild_also"),
-        "exchange" in columns,
-        model.get("config", {}).get("materialized") == "view",
-    )
-
-
-def _key(path: Path, table: Mapping[str, Any]) -> tuple[str, ...]:
-    key = table.get("config", {}).get("meta", {}).get("key")
+def _keyed(one: Described) -> Keyed:
+    key = one.meta.get("key")
     if not key:
-        raise SchemaUnreadable(f"{path}: {table['name']} has no meta.key: name the columns that tell its rows apart")
-    return tuple(key)
+        raise SchemaUnreadable(f"{one.path}: {one.name} has no meta.key: name the columns that tell its rows apart")
+    if one.schema == "raw":
+        return Keyed("raw", one.name, (*key, "file_id"))
+    return Keyed(
+        one.schema,
+        one.name,
+        tuple(key),
+        one.meta.get("time_column"),
+        one.meta.get("rebuild_also"),
+        "exchange" in one.columns,
+        one.config.get("materialized") == "view",
+    )

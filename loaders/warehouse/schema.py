@@ -99,29 +99,48 @@ def read_tables(project: Path) -> dict[str, Table]:
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """A raw table or a mart as the YAML describes it; `meta` is its `config.meta`."""
+    """A raw table or a model as the YAML describes it."""
 
     schema: str
     name: str
-    meta: Mapping[str, Any]
+    config: Mapping[str, Any]
     columns: tuple[str, ...]
     path: Path
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """Its `config.meta`."""
+        meta: Mapping[str, Any] = self.config.get("meta", {})
+        return meta
 
 
 def described_tables(project: Path) -> Iterator[Described]:
     """Raw tables and marts, with what the YAML says of them."""
     for path in sorted((project / "models").rglob("_*.yml")):
+        is_mart = path.relative_to(project / "models").parts[0] == "marts"
+        # Other layers' models are asked for one by one.
+        if not is_mart and not path.name.endswith("__sources.yml"):
+            continue
         document = _read_yaml(path)
         for source in document.get("sources", []):
             if source.get("schema", source["name"]) == "raw":
                 yield from (_described("raw", table, path) for table in source["tables"])
-        if path.relative_to(project / "models").parts[0] == "marts":
+        if is_mart:
             yield from (_described("marts", model, path) for model in document.get("models", []))
 
 
+def described_model(project: Path, layer: str, name: str) -> Described | None:
+    """What the YAML says of a model of a layer; None if it names none of that name."""
+    for path in sorted((project / "models" / layer).rglob("_*__models.yml")):
+        for model in _read_yaml(path).get("models", []):
+            if model["name"] == name:
+                return _described(layer, model, path)
+    return None
+
+
 def _described(schema: str, table: Mapping[str, Any], path: Path) -> Described:
-    meta = table.get("config", {}).get("meta", {})
-    return Described(schema, table["name"], meta, tuple(column["name"] for column in table["columns"]), path)
+    columns = tuple(column["name"] for column in table.get("columns", []))
+    return Described(schema, table["name"], table.get("config", {}), columns, path)
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
