@@ -238,8 +238,11 @@ def _publish(settings: Settings, path: Path, name: str, target: Path, job_id: st
                     written=False,
                 )
             published_at = ledger.now()
-            job_id = job_id or readiness.last_validation(read)
-            since = before.moment if before is not None and _can_begin_with(connection, before, withheld) else None
+            # It vouches for this state, so there is one.
+            validation = readiness.last_validation(read)
+            assert validation is not None
+            job_id = job_id or validation.job_id
+            since = before.moment if before is not None and _can_begin_with(read, before, withheld) else None
             if since is not None and not _begin_with(connection, target, part):
                 since = None
             if since is None:
@@ -318,22 +321,20 @@ def _published_before(connection: duckdb.DuckDBPyConnection, target: Path) -> _B
     return _Before(published_at, job_id, build_id, Moment(change_id, rebuild_id), left_out, json.loads(rows))
 
 
-def _can_begin_with(
-    connection: duckdb.DuckDBPyConnection, before: _Before, withheld: Iterable[tuple[str, str, str]]
-) -> bool:
+def _can_begin_with(read: readiness.RunQuery, before: _Before, withheld: Iterable[tuple[str, str, str]]) -> bool:
     """Whether the file holds a state that this warehouse had, of the symbols that are published now.
 
     A warehouse that was made anew, or restored from before that publication, does not know its build.
     """
-    known = connection.execute(
-        "select count(*) from state.builds where build_id = $1 and change_id = $2",
-        [before.build_id, before.moment.change_id],
-    ).fetchone()
-    log = connection.execute(
-        "select count(*) from duckdb_tables() where database_name = current_database()"
-        " and schema_name = 'state' and table_name = 'rebuilds'"
-    ).fetchone()
-    return known == (1,) and log == (1,) and before.withheld == {(exchange, symbol) for exchange, symbol, _ in withheld}
+    known = read(
+        f"select count(*) from state.builds where build_id = {literal(before.build_id)}"
+        f" and change_id = {before.moment.change_id}"
+    )
+    return (
+        readiness.number(known) == 1
+        and readiness.has_table(read, "state", "rebuilds")
+        and before.withheld == {(exchange, symbol) for exchange, symbol, _ in withheld}
+    )
 
 
 def _begin_with(connection: duckdb.DuckDBPyConnection, target: Path, part: Path) -> bool:

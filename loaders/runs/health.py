@@ -24,16 +24,6 @@ _ANALYSIS = Path("analyses") / "symbols_without_levels.sql"
 
 _CHECKS = "select status, count(*) from marts.quality_checks group by status"
 _WITHHELD = "select exchange, symbol, reasons from marts.symbol_status where not is_published order by all"
-_BUILD = """
-    select started_at, finished_at, nodes_built, nodes_failed from state.builds
-    where command <> 'test' or nodes_failed > 0
-    order by started_at desc limit 1
-"""
-_VALIDATION = """
-    select job_id, max(finished_at), count(*), count(*) filter (where status <> 'pass') from ops.validation_results
-    where started_at = (select max(started_at) from ops.validation_results)
-    group by job_id
-"""
 _FILES = """
     select count(*) filter (where status = 'failed'), sum(rows_rejected) filter (where status = 'loaded')
     from ops.ingestion_files
@@ -87,10 +77,20 @@ def examine(
     _publication(found, settings)
     _last_run(found, path)
     _jobs_and_files(found, read_if_there)
-    for started, finished, built, failed in read_if_there(_BUILD):
-        found.build = {"started_at": started, "finished_at": finished, "built": built, "failed": failed}
-    for job_id, finished, asked, failed in read_if_there(_VALIDATION):
-        found.validation = {"job_id": job_id, "finished_at": finished, "asked": asked, "failed": failed}
+    if build := readiness.last_build(read):
+        found.build = {
+            "started_at": build.started_at,
+            "finished_at": build.finished_at,
+            "built": build.nodes_built,
+            "failed": build.nodes_failed,
+        }
+    if validation := readiness.last_validation(read):
+        found.validation = {
+            "job_id": validation.job_id,
+            "finished_at": validation.finished_at,
+            "asked": validation.asked,
+            "failed": validation.failed,
+        }
     _chain(found, readiness.state_of(read), read)
     found.checks = {str(row[0]): int(row[1]) for row in read_if_there(_CHECKS)}
     found.withheld = [

@@ -78,6 +78,11 @@ class Validation:
         return bool(self.results) and all(result.status == "pass" for result in self.results)
 
     @property
+    def counts(self) -> dict[AskedOf, int]:
+        """How many expectations were asked of what."""
+        return {of: sum(result.asked_of == of for result in self.results) for of in ASKED_OF}
+
+    @property
     def failures(self) -> list[Result]:
         """What did not pass."""
         return [result for result in self.results if result.status != "pass"]
@@ -384,7 +389,7 @@ def to_dict(validation: Validation) -> dict[str, Any]:
         "build_id": validation.state.build_id,
         "change_id": validation.state.change_id,
         "passed": validation.passed,
-        "asked": {of: sum(result.asked_of == of for result in validation.results) for of in ASKED_OF},
+        "asked": validation.counts,
         "since_change_id": validation.plan.since.change_id if validation.plan.since else None,
         "changed_files": validation.plan.files,
         "changed_symbols": validation.plan.series,
@@ -426,8 +431,7 @@ def summary(validation: Validation) -> str:
 
 def scope(validation: Validation) -> str:
     """What was asked, of what."""
-    plan = validation.plan
-    counts = {of: sum(result.asked_of == of for result in validation.results) for of in ASKED_OF}
+    plan, counts = validation.plan, validation.counts
     if plan.is_full:
         return "asked of everything"
     if plan.asks_nothing:

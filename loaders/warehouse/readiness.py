@@ -20,7 +20,9 @@ RunQuery = Callable[[str], list[tuple[Any, ...]]]
 
 # Tests alone change nothing, so a run of them counts only where one failed.
 _LAST_BUILD = """
-select build_id, started_at, finished_at, change_id, nodes_failed, nodes_left_out, dbt_version, project_hash, files_hash
+select
+    build_id, started_at, finished_at, change_id, nodes_built, nodes_failed, nodes_left_out, dbt_version, project_hash,
+    files_hash
 from (
     from state.builds
     union all by name
@@ -33,10 +35,11 @@ limit 1
 """
 
 _LAST_VALIDATION = """
-select job_id, build_id, change_id, count(*), count(*) filter (where status <> 'pass'), started_at
+select
+    job_id, build_id, change_id, count(*), count(*) filter (where status <> 'pass'), started_at, max(finished_at)
 from ops.validation_results
 where started_at = (select max(started_at) from ops.validation_results)
-group by all
+group by job_id, build_id, change_id, started_at
 order by job_id desc
 limit 1
 """
@@ -50,6 +53,47 @@ where database_name = current_database() and schema_name in ('staging', 'interme
 
 
 _LANDED_SINCE = "files were landed or forgotten since the last dbt build: run `dbt build`"
+
+
+@dataclass(frozen=True, slots=True)
+class LastBuild:
+    """The last run of dbt that changed tables, or failed. Times are UTC; `finished_at` is None where it did not end."""
+
+    build_id: str
+    started_at: datetime
+    finished_at: datetime | None
+    change_id: int | None
+    nodes_built: int | None
+    nodes_failed: int | None
+    nodes_left_out: int | None
+    dbt_version: str | None
+    project_hash: str | None
+    files_hash: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LastValidation:
+    """The last validation: what it saw, how many expectations it asked, and how many did not pass. Times are UTC."""
+
+    job_id: str
+    build_id: str | None
+    change_id: int | None
+    asked: int
+    failed: int
+    started_at: datetime
+    finished_at: datetime | None
+
+
+def last_build(read: RunQuery) -> LastBuild | None:
+    """None where dbt has never been."""
+    rows = read(_LAST_BUILD) if has_table(read, "state", "builds") else []
+    return LastBuild(*rows[0]) if rows else None
+
+
+def last_validation(read: RunQuery) -> LastValidation | None:
+    """None where nothing was validated yet."""
+    rows = read(_LAST_VALIDATION) if has_table(read, "ops", "validation_results") else []
+    return LastValidation(*rows[0]) if rows else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,26 +116,29 @@ class State:
 def state_of(read: RunQuery) -> State:
     """The state now. `build_trouble` says why its marts cannot be relied on, None if they can."""
     change_id = _last_change(read)
-    if not has_table(read, "state", "builds") or not (rows := read(_LAST_BUILD)):
+    last = last_build(read)
+    if last is None:
         return State(change_id, None, None, "dbt has not built this warehouse yet: run `dbt build`")
-    build_id, started, finished, seen, failed, left_out, version, project_hash, files_hash = rows[0]
     trouble = None
-    if started > now():
-        trouble = f"the last dbt run is dated {started:%Y-%m-%d %H:%M:%S}, after the present: set the clock"
-    elif finished is None:
-        trouble = f"the dbt run of {started:%Y-%m-%d %H:%M:%S} did not end: run `dbt build` again"
-    elif failed:
-        trouble = f"{failed} models or tests failed in the dbt run of {started:%Y-%m-%d %H:%M:%S}"
+    started, left_out = f"{last.started_at:%Y-%m-%d %H:%M:%S}", last.nodes_left_out
+    if last.started_at > now():
+        trouble = f"the last dbt run is dated {started}, after the present: set the clock"
+    elif last.finished_at is None:
+        trouble = f"the dbt run of {started} did not end: run `dbt build` again"
+    elif last.nodes_failed:
+        trouble = f"{last.nodes_failed} models or tests failed in the dbt run of {started}"
     elif left_out:
         trouble = f"the last dbt run left out {left_out} models or tests: run `dbt build` without a selection"
-    elif seen is None or seen != change_id:
+    elif last.change_id is None or last.change_id != change_id:
         trouble = _LANDED_SINCE
-    return State(change_id, build_id, version, trouble, started, project_hash, files_hash)
+    return State(
+        change_id, last.build_id, last.dbt_version, trouble, last.started_at, last.project_hash, last.files_hash
+    )
 
 
 def require_built(path: Path, read: RunQuery) -> None:
     """Raises `NotBuilt` where dbt has never been, `WarehouseRenamed` where its views name a file of another name."""
-    if not has_table(read, "state", "builds") or not read(_LAST_BUILD):
+    if last_build(read) is None:
         raise NotBuilt(path)
     require_own_name(path, read)
 
@@ -106,25 +153,23 @@ def require_own_name(path: Path, read: RunQuery) -> None:
 
 def staging_trouble(read: RunQuery, state: State) -> str | None:
     """Why the views of raw rows cannot be relied on, though nothing else was built; None if they can."""
-    if not has_table(read, "state", "builds") or not (rows := read(_LAST_BUILD)):
+    last = last_build(read)
+    if last is None or last.finished_at is None or last.nodes_failed:
         return state.build_trouble
-    finished, seen, failed = rows[0][2:5]
-    if finished is None or failed:
-        return state.build_trouble
-    return _LANDED_SINCE if seen != state.change_id else None
+    return _LANDED_SINCE if last.change_id != state.change_id else None
 
 
 def validation_trouble(read: RunQuery, state: State) -> str | None:
     """Why the last validation does not vouch for this state; None if it does."""
-    if not has_table(read, "ops", "validation_results") or not (rows := read(_LAST_VALIDATION)):
+    last = last_validation(read)
+    if last is None:
         return "nothing was validated yet: run `loaders validate`"
-    job_id, build_id, change_id, asked, bad, started = rows[0]
-    if started > now():
-        return f"the last validation is dated {started:%Y-%m-%d %H:%M:%S}, after the present: set the clock"
-    if (build_id, change_id) != (state.build_id, state.change_id):
+    if last.started_at > now():
+        return f"the last validation is dated {last.started_at:%Y-%m-%d %H:%M:%S}, after the present: set the clock"
+    if (last.build_id, last.change_id) != (state.build_id, state.change_id):
         return "the last validation saw another build: run `loaders validate`"
-    if bad or not asked:
-        return f"{bad} of {asked} expectations did not pass in the validation {job_id}"
+    if last.failed or not last.asked:
+        return f"{last.failed} of {last.asked} expectations did not pass in the validation {last.job_id}"
     return None
 
 
@@ -144,11 +189,6 @@ def files_hash(read: RunQuery) -> str:
     if not has_table(read, "ops", "ingestion_files"):
         return "0-0"
     return "-".join(read(_FILES_HASH)[0])
-
-
-def last_validation(read: RunQuery) -> str:
-    """Name of the last validation. There must have been one."""
-    return str(read(_LAST_VALIDATION)[0][0])
 
 
 def has_table(read: RunQuery, schema: str, table: str) -> bool:
