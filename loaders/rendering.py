@@ -47,6 +47,13 @@ def minute(time: datetime | None) -> str:
     return f"{time:%Y-%m-%d %H:%M}" if time else ""
 
 
+def few(lines: Sequence[str], most: int, indent: str = "  ") -> Sequence[str]:
+    """The first lines, and how many more there are where they are too many to read."""
+    if len(lines) <= most:
+        return lines
+    return [*lines[:most], f"{indent}and {len(lines) - most:,} more (--json has all)"]
+
+
 def near(path: str | Path) -> str:
     """A path as seen from here: relative where it lies in the working folder, else as it is."""
     here = f"{Path.cwd()}{os.sep}"

@@ -14,7 +14,7 @@ from loaders.files.discovery import Found
 from loaders.ingest import load as loading
 from loaders.ingest.load import Request
 from loaders.ingest.plan import Action, FilePlan, to_do
-from loaders.rendering import counted, near, size
+from loaders.rendering import counted, few, near, size
 from loaders.selection import not_found_lines
 
 # Of a series, as many files are named; the rest is counted. All of them are in the JSON document.
@@ -80,7 +80,8 @@ def text(planned: Planned) -> str:
     for series, steps in groupby(sorted(planned.steps, key=_order), key=_series):
         lines += _of_series(series, list(steps), planned.request.folders)
     lines += [f"refuse: {near(one.path)}\n    {one.reason}" for one in planned.found.refused]
-    lines += _few([f"ignore: {near(one)} (named like no dataset)" for one in planned.found.unrecognised])
+    ignored = [f"ignore: {near(one)} (named like no dataset)" for one in planned.found.unrecognised]
+    lines += few(ignored, _NAMED, "    ")
     lines += not_found_lines(planned.not_found, "file of the data folders")
     work = planned.work
     skipped = len(planned.steps) - len(work)
@@ -98,19 +99,12 @@ def _of_series(series: str, steps: Sequence[FilePlan], folders: Sequence[Path]) 
             counts.append(f"{len(of_action):,} to {action.value}")
     work = to_do(steps)
     yield f"{series}: {', '.join(counts)}" + (f" ({size(_bytes(work))})" if work else "")
-    yield from _few(
-        [
-            f"    {step.action.value:8} {_within(step.candidate.location, folders)}"
-            + (f" ({step.reason})" if step.action is not Action.LOAD else "")
-            for step in work
-        ]
-    )
-
-
-def _few(lines: Sequence[str]) -> Sequence[str]:
-    return (
-        lines if len(lines) <= _NAMED else [*lines[:_NAMED], f"    and {len(lines) - _NAMED:,} more (--json has all)"]
-    )
+    files = [
+        f"    {step.action.value:8} {_within(step.candidate.location, folders)}"
+        + (f" ({step.reason})" if step.action is not Action.LOAD else "")
+        for step in work
+    ]
+    yield from few(files, _NAMED, "    ")
 
 
 def _within(path: Path, folders: Sequence[Path]) -> str:

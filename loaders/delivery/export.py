@@ -37,6 +37,7 @@ from loaders.datasets import LAYOUTS
 from loaders.delivery.publish import ABOUT_THE_DATA, Withheld, withheld_dicts, withheld_lines, withheld_symbols
 from loaders.delivery.zone import Zone, open_zone
 from loaders.errors import NotExportable, ZoneConflict
+from loaders.rendering import size
 from loaders.settings import Settings
 from loaders.warehouse import readiness, require_usable
 from loaders.warehouse.schema import described_tables, literal, quote
@@ -628,7 +629,7 @@ def to_dict(done: Export) -> dict[str, Any]:
 def text(done: Export) -> str:
     """One line, and one for each symbol whose marts were left out."""
     line = (
-        f"{done.address}: {done.written:,} partitions written ({done.rows:,} rows, {done.size_bytes:,} bytes), "
+        f"{done.address}: {done.written:,} partitions written ({done.rows:,} rows, {size(done.size_bytes)}), "
         f"{done.removed:,} removed, {done.kept:,} unchanged, {done.symbols:,} symbols, change {done.change_id}"
     )
     return "\n".join([line, *withheld_lines(done.withheld)])

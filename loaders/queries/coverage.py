@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 
 from loaders.datasets import INTERVALS
-from loaders.rendering import counted, length, minute, near, table, wrapped
+from loaders.rendering import counted, few, length, minute, near, table, wrapped
 from loaders.selection import Selection
 from loaders.warehouse.ledger import FILES
 
@@ -188,23 +188,17 @@ def text(answer: Mapping[str, Rows]) -> str:
     if rows := answer.get("failures"):
         lines = [f"  {near(row['path'])}\n" + wrapped(row.get("error_message") or "", "    ") for row in rows]
         head = f"Failed files: {len(rows):,} (`loaders forget --file PATH` once one is dealt with)"
-        parts.append("\n".join([wrapped(head), *_few(lines)]))
+        parts.append("\n".join([wrapped(head), *few(lines, _SHOWN)]))
     if rows := answer.get("overlaps"):
         lines = [
             f"  {near(row['path'])}\n  {near(row['other_path'])}\n"
             f"    {minute(row['from_time'])} to {minute(row['to_time'])}"
             for row in rows
         ]
-        parts.append("\n".join([f"Overlapping files: {len(rows):,}", *_few(lines)]))
+        parts.append("\n".join([f"Overlapping files: {len(rows):,}", *few(lines, _SHOWN)]))
     elif rows is not None and "overlaps" in answer:
         parts.append("Overlapping files: none")
     return "\n\n".join(parts)
-
-
-def _few(lines: Sequence[str]) -> Sequence[str]:
-    if len(lines) <= _SHOWN:
-        return lines
-    return [*lines[:_SHOWN], f"  and {len(lines) - _SHOWN:,} more (--json has all)"]
 
 
 def _coverage_tables(rows: Rows) -> Iterator[str]:
