@@ -17,8 +17,8 @@ import duckdb
 ROOT = Path(__file__).resolve().parents[1]
 ORIGIN = "2022-01-01"
 
-LAND = f"""
-create or replace temp table steps as
+#: Prices and open interest of a symbol that wander, step by step; the same whenever they are asked for.
+WALK = f"""
 with walk as (
     select
         number,
@@ -41,6 +41,11 @@ prices as (
 pairs as (
     select *, lead(price) over (order by number) as next_price from prices
 )
+"""
+
+LAND = f"""
+create or replace temp table steps as
+{WALK}
 select
     number,
     open_time,
@@ -79,8 +84,8 @@ order by open_time;
 
 insert into ops.ingestion_files by name
 select
-    file_id, 'benchmark' as job_id, dataset || '-' || strftime(day, '%Y-%m-%d') as path, 1 as size_bytes,
-    sha256(concat(dataset, $symbol, day)) as sha256, dataset, 'um' as market,
+    file_id, 'benchmark' as job_id, 'binance' as exchange, dataset || '-' || strftime(day, '%Y-%m-%d') as path,
+    1 as size_bytes, sha256(concat(dataset, $symbol, day)) as sha256, dataset, 'um' as market,
     case dataset when 'klines' then 'last' end as kline_type, $symbol as symbol,
     case dataset when 'klines' then '5m' end as interval, day as period_start, day + interval '1 day' as period_end,
     'archive' as origin, 'loaded' as status, 288 as rows_read, 288 as rows_loaded,
@@ -90,7 +95,8 @@ from days;
 insert into ops.ingestion_changes by name
 select
     (select coalesce(max(change_id), 0) from ops.ingestion_changes) + row_number() over (order by file_id) as change_id,
-    'benchmark' as job_id, file_id, dataset, 'um' as market, case dataset when 'klines' then 'last' end as kline_type,
+    'benchmark' as job_id, file_id, 'binance' as exchange, dataset, 'um' as market,
+    case dataset when 'klines' then 'last' end as kline_type,
     $symbol as symbol, case dataset when 'klines' then '5m' end as interval, day as range_start,
     day + interval '1435 minutes' as range_end
 from days;

@@ -26,6 +26,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
+from history import WALK
 from rich.console import Console
 from rich.table import Table
 from trades_build import ROOT, memory_mb, spilled_mb
@@ -33,28 +34,9 @@ from trades_build import ROOT, memory_mb, spilled_mb
 FIRST_DAY = date(2022, 1, 1)
 TRADED = "TRADEUSDT"
 
-_WALK = """
+_STEPS = f"""
 create or replace temp table steps as
-with walk as (
-    select
-        number,
-        timestamp '2022-01-01' + interval '5 minutes' * number as open_time,
-        sum((hash($symbol, number, 'price') % 2000001) / 1e6 - 1) over (order by number) * 0.0021 as drift,
-        sum((hash($symbol, number, 'interest') % 2000001) / 1e6 - 1) over (
-            order by number rows between 4000 preceding and current row
-        ) * 0.0012 as swing
-    from range($days * 288 + 1) as numbers (number)
-),
-prices as (
-    select
-        *,
-        cast(40000 * exp(drift) as decimal(18, 1)) as price,
-        cast(80000 * exp(swing) as decimal(18, 3)) as contracts
-    from walk
-),
-pairs as (
-    select *, lead(price) over (order by number) as next_price from prices
-)
+{WALK}
 select
     *,
     cast(greatest(price, next_price) * 1.0005 as decimal(18, 1)) as high,
@@ -135,7 +117,7 @@ class History:
         written = 0
         with duckdb.connect(config={"threads": 1}) as connection:
             for symbol in self.symbols:
-                connection.execute(_WALK, {"symbol": symbol, "days": self.days + 2})
+                connection.execute(_STEPS, {"symbol": symbol, "days": self.days + 2})
                 for kind, copy in (("klines", _KLINES), ("metrics", _METRICS)):
                     for number in range(first_day, end_day):
                         file = self._place(kind, symbol, number)
