@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from loaders.validation import runner
 from tests.support import archive
@@ -25,9 +26,21 @@ def house(warehouse: Warehouse) -> Warehouse:
 
 
 @pytest.fixture(scope="session")
-def built_once(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
-    """Do not change it: take `passed`."""
-    warehouse = Warehouse(tmp_path_factory.mktemp("built") / "warehouse")
+def built_once(tmp_path_factory: pytest.TempPathFactory, testrun_uid: str) -> Warehouse:
+    """One for all processes of tests. Do not change it: take `passed`."""
+    # Each process has a folder in that of the run, if there are several.
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if own.name.startswith("popen") else own) / f"built-{testrun_uid}"
+    folder.mkdir(exist_ok=True)
+    warehouse = Warehouse(folder / "warehouse")
+    with FileLock(folder / "lock"):
+        if not (folder / "whole").exists():
+            _build_once(warehouse)
+            (folder / "whole").touch()
+    return warehouse
+
+
+def _build_once(warehouse: Warehouse) -> None:
     for symbol in ("AAAUSDT", "BBBUSDT"):
         archive.klines(warehouse.data, symbol, "2024-03-02", keep=lambda time: time.hour != 20)
         archive.metrics(warehouse.data, symbol, "2024-03-02", keep=lambda time: time.hour != 7)
@@ -40,7 +53,6 @@ def built_once(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     warehouse.build(unit_tests=True)
     validation = runner.validate(warehouse.settings, warehouse.path)
     assert validation.passed, runner.text(validation)
-    return warehouse
 
 
 @pytest.fixture

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import duckdb
-import pytest
 
 from tests.support import archive
 from tests.support.warehouse import PROJECT, Warehouse
@@ -31,21 +30,16 @@ def assert_like_one_full_build(warehouse: Warehouse, *options: str) -> None:
     fresh = Warehouse(warehouse.folder / "fresh")
     fresh.load(warehouse.data)
     fresh.build_untested(*options)
-    expected, found = fresh.marts(), warehouse.marts()
-    assert found.keys() == expected.keys()
+    assert warehouse.marts().keys() == fresh.marts().keys()
+    assert_same_marts(warehouse, fresh)
+
+
+def assert_same_marts(warehouse: Warehouse, fresh: Warehouse) -> None:
+    """The marts of a warehouse have the rows that they have in another one, which may have more marts."""
+    found, expected = warehouse.marts(), fresh.marts()
     assert expected["klines_5m"], "the comparison must not be one of empty tables"
-    for name, rows in expected.items():
-        assert found[name] == rows, name
-
-
-def assert_pieces_like_one_full_build(warehouse: Warehouse, batches: Sequence[Sequence[Step]], *options: str) -> None:
-    """Each batch is written, landed and built before the next."""
-    for batch in batches:
-        for step in batch:
-            step(warehouse.data)
-        warehouse.load()
-        warehouse.build_untested(*options)
-    assert_like_one_full_build(warehouse, *options)
+    for name, rows in found.items():
+        assert rows == expected[name], name
 
 
 def first_days(data: Path) -> None:
@@ -101,25 +95,27 @@ def trades_of_the_day_before(data: Path) -> None:
     archive.agg_trades(data, "AAAUSDT", "2024-03-03", first_id=100_000 - 8640)
 
 
-@pytest.mark.parametrize(
-    "batches",
-    [
-        pytest.param([[], [first_days], [late_days]], id="an empty table built first, a day that arrives late"),
-        pytest.param(
-            [[first_days], [second_symbol_years_later], [old_symbol_after_a_young_one, shrunken_file]],
-            id="a second symbol years later, a third one years before, a file published again with fewer rows",
-        ),
-        pytest.param(
-            [[trades_of_a_day], [overlapping_month], [first_days, trades_of_the_day_before], [shrunken_file]],
-            id="trades, then a month, then its days, then a re-publication",
-        ),
-    ],
-)
-def test_any_order_and_split_gives_the_same_marts(warehouse: Warehouse, batches: list[list[Step]]) -> None:
-    assert_pieces_like_one_full_build(warehouse, batches)
+def test_any_order_and_split_gives_the_same_marts(warehouse: Warehouse) -> None:
+    """Tables that were built empty; a month before its days; a young symbol before an old one; days that come late; a
+    file published again with fewer rows."""
+    batches: list[list[Step]] = [
+        [],
+        [trades_of_a_day],
+        [overlapping_month, second_symbol_years_later],
+        [first_days, trades_of_the_day_before, old_symbol_after_a_young_one],
+        [late_days, shrunken_file],
+    ]
+    for batch in batches:
+        for step in batch:
+            step(warehouse.data)
+        warehouse.load()
+        warehouse.build_untested()
+    assert_like_one_full_build(warehouse)
 
 
-def test_a_second_build_changes_nothing_and_works_on_nothing(warehouse: Warehouse) -> None:
+def test_a_second_build_works_on_nothing_and_a_nightly_one_tests_what_it_made(warehouse: Warehouse) -> None:
+    """A doubled row of an old day is for `dbt test`, and for any build that follows anything but a whole good one."""
+    tested = "open_interest_5m"
     first_days(warehouse.data)
     warehouse.load()
     warehouse.build()
@@ -127,14 +123,6 @@ def test_a_second_build_changes_nothing_and_works_on_nothing(warehouse: Warehous
     warehouse.build()
     assert warehouse.marts() == before
     assert warehouse.query("select * from state.rebuild_plan") == []
-
-
-def test_a_nightly_build_tests_the_rows_it_made_and_all_of_them_after_anything_else(warehouse: Warehouse) -> None:
-    """A doubled row of an old day is for `dbt test`; one that a build makes is found by that build."""
-    tested = "open_interest_5m"
-    first_days(warehouse.data)
-    warehouse.load()
-    warehouse.build()
     archive.metrics(warehouse.data, "AAAUSDT", "2024-03-05")
     warehouse.load()
     doubled = "insert into marts.open_interest_5m from marts.open_interest_5m where snapshot_at = '{}'"
@@ -184,6 +172,7 @@ def test_a_symbol_that_was_forgotten_leaves_every_mart(warehouse: Warehouse) -> 
 
 
 def test_a_changed_var_or_seed_rebuilds_what_stands_on_it(warehouse: Warehouse) -> None:
+    """A seed counts as it stands in its table: a new file that nobody seeded must not be written down as worked in."""
     first_days(warehouse.data)
     warehouse.load()
     warehouse.build_untested(*LEVELS)
@@ -202,30 +191,15 @@ def test_a_changed_var_or_seed_rebuilds_what_stands_on_it(warehouse: Warehouse) 
     assert "0.15" in text
     assert "0.30" in text
     seed.write_text(text.replace("0.15", "0.20").replace("0.30", "0.25"))
+    fingerprints = "select model, fingerprint from state.incremental_models order by model"
+    before = warehouse.query(fingerprints)
+    warehouse.dbt("run", *LEVELS)
+    assert (warehouse.marts(), warehouse.query(fingerprints)) == (of_close, before)
     warehouse.build_untested(*LEVELS)
-    assert warehouse.marts()["liquidation_levels"] != of_close["liquidation_levels"]
     of_seed = warehouse.marts()
+    assert of_seed["liquidation_levels"] != of_close["liquidation_levels"]
     warehouse.build_untested(*LEVELS, "--full-refresh")
     assert warehouse.marts() == of_seed
-
-
-def test_a_seed_counts_as_it_stands_in_its_table_not_as_its_file_is(warehouse: Warehouse) -> None:
-    """`dbt run` reads the table; the new file, which nobody seeded, must not be written down as worked in."""
-    first_days(warehouse.data)
-    warehouse.load()
-    warehouse.build_untested(*LEVELS)
-    warehouse.project = copied_project(warehouse.folder / "project")
-    seed = warehouse.project / "seeds" / "leverage_weights.csv"
-    seed.write_text(seed.read_text().replace("0.15", "0.20").replace("0.30", "0.25"))
-    fingerprints = "select model, fingerprint from state.incremental_models order by model"
-    before = warehouse.marts(), warehouse.query(fingerprints)
-    warehouse.run(str(Path(sys.executable).with_name("dbt")), "run", "--quiet")
-    assert (warehouse.marts(), warehouse.query(fingerprints)) == before
-    warehouse.build_untested(*LEVELS)
-    after = warehouse.marts()
-    assert after["liquidation_levels"] != before[0]["liquidation_levels"]
-    warehouse.build_untested(*LEVELS, "--full-refresh")
-    assert warehouse.marts() == after
 
 
 def copied_project(target: Path) -> Path:
