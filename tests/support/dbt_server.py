@@ -104,8 +104,8 @@ def _drop_debug_events() -> None:
         if not isinstance(event, DebugLevel):
             fire(self, event, *args, **kwargs)
 
-    BaseEvent.__init__ = make_unless_debug  # type: ignore[method-assign]
-    EventManager.fire_event = fire_unless_debug  # type: ignore[assignment, method-assign]
+    BaseEvent.__init__ = make_unless_debug
+    EventManager.fire_event = fire_unless_debug
 
 
 def _compile_macros(manifest: Any) -> None:
@@ -134,7 +134,7 @@ def _run(request: dict[str, Any], manifest: Any) -> None:
         print(done.exception, file=sys.stderr)
     # Closes the warehouse, which writes its log into the file. What the engine has of the server is left alone: its
     # threads have not come along, and the end of the interpreter would wait for them.
-    DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
+    DuckDBConnectionManager.close_all_connections()
     gc.collect()
     sys.stdout.flush()
     sys.stderr.flush()
