@@ -20,27 +20,9 @@ sides as (
 
 ),
 
-sets as (
-
-    select
-        symbol,
-        valid_from as set_valid_from,
-        row_number() over (partition by symbol order by valid_from) as set_number,
-        lead(valid_from) over (partition by symbol order by valid_from) as next_valid_from
-    from brackets
-    group by symbol, valid_from
-
-),
-
--- Before its first known set, a symbol is taken to have had that set already.
 periods as (
 
-    select
-        symbol,
-        set_valid_from,
-        case when set_number = 1 then timestamp '0001-01-01' else cast(set_valid_from as timestamp) end as valid_from,
-        coalesce(cast(next_valid_from as timestamp), timestamp '9999-12-31') as valid_until
-    from sets
+    {{ bracket_periods('brackets') }}
 
 ),
 
