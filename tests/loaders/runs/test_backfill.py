@@ -9,15 +9,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from loaders import warehouse
 from loaders.datasets import Series
+from loaders.ingest.load import Request
 from loaders.progress import Lines, TransferLines
 from loaders.queries import completeness, gaps
 from loaders.runs import backfill as backfilling
 from loaders.runs import fetch as fetching
-from loaders.runs import source_plan, sourcing
+from loaders.runs import pipeline, source_plan, sourcing
 from loaders.runs.backfill import BackfillResult
 from loaders.runs.fetch import FetchResult
 from loaders.runs.source_plan import SourcePlan
@@ -199,6 +201,41 @@ def test_from_an_empty_folder_to_no_fillable_gap(place: Place, tmp_path: Path) -
     place.warehouse.load()
     place.warehouse.build_untested(*GAPS)
     assert place.warehouse.query(sources.format(end="'2026-07-03'")) == [("klines_5m",)]
+
+
+@pytest.mark.usefixtures("forked_dbt")
+def test_a_run_without_dates_goes_from_the_last_row_to_now(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The archive has whole days, the exchange what came since; what is published reaches the last closed candle."""
+    monkeypatch.setenv("DBT_TARGET_PATH", str(tmp_path / "target"))
+    # The steps of a run know no other clock.
+    now = place.server.now = datetime.now(UTC)
+    days = [f"{now - timedelta(days=ago):%Y-%m-%d}" for ago in (3, 2, 1)]
+    archive.klines(place.warehouse.data, "BTCUSDT", days[0])
+    archive.metrics(place.warehouse.data, "BTCUSDT", days[0])
+    place.warehouse.load()
+    for day in days[1:]:
+        place.server.publish(archive.klines(tmp_path / "published", "BTCUSDT", day), tmp_path / "published")
+        place.server.publish(archive.metrics(tmp_path / "published", "BTCUSDT", day), tmp_path / "published")
+    target = tmp_path / "marts.duckdb"
+    done = pipeline.run(
+        place.warehouse.settings,
+        place.warehouse.path,
+        Request((place.warehouse.data,), Selection()),
+        target,
+        Lines(),
+        say=print,
+        sources=pipeline.SOURCE_STEPS,
+    )
+    assert {step.name: step.outcome for step in done.steps} == dict.fromkeys(
+        ("fetch", "backfill", "check", "load", "build", "validate", "publish", "report"), "ok"
+    )
+    with duckdb.connect(str(target), read_only=True) as connection:
+        candles = [time for (time,) in connection.execute("select open_time from klines_5m order by 1").fetchall()]
+    closed = now - timedelta(minutes=now.minute % 5, seconds=now.second, microseconds=now.microsecond)
+    assert candles == grid(days[0], f"{closed:%Y-%m-%dT%H:%M}")
+    assert len(place.server.asked("/fapi/v1/klines")) == 1
 
 
 def _gaps(place: Place) -> list[tuple[str, int, str | None, bool]]:

@@ -5,9 +5,7 @@ All of them, one a run: `python -m benchmarks.planted_faults FOLDER`.
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import duckdb
@@ -17,9 +15,8 @@ from benchmarks.planted_faults.archive import Place
 from benchmarks.planted_faults.faults import FAULTS
 from benchmarks.planted_faults.judge import Outcome, judge
 from benchmarks.planted_faults.runner import complaints, plant, prepare
-from loaders.progress import Reporter
-from loaders.runs import dbt
-from tests.support import dbt_server
+
+pytestmark = pytest.mark.usefixtures("forked_dbt")
 
 # In other files each, so that one run takes them all; each is kept out, or told, and the rest is published.
 TOLD = (
@@ -31,23 +28,8 @@ TOLD = (
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_dbt() -> Iterator[None]:
-    """Builds are forks of a dbt that has parsed: each of these runs would begin with starting one."""
-
-    def run(
-        project: Path, path: Path, reporter: Reporter | None, told: Mapping[str, str], options: Sequence[str]
-    ) -> tuple[int, str]:
-        arguments = ["build", "--quiet", "--exclude-resource-type", "unit_test", *options]
-        return dbt_server.run(arguments, project, {**os.environ, **told, "LOADERS_WAREHOUSE": str(path)})
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dbt, "_run", run)
-        yield
-
-
 @pytest.fixture(scope="module")
-def good(tmp_path_factory: pytest.TempPathFactory) -> Place:
+def good(tmp_path_factory: pytest.TempPathFactory, forked_dbt: None) -> Place:
     """The good archive, published."""
     place, done = prepare(tmp_path_factory.mktemp("faults"))
     assert complaints(place, done) == []
