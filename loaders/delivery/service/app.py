@@ -129,11 +129,9 @@ def _lists(app: FastAPI, publications: Publications) -> None:
             responses={
                 200: {
                     "description": "Rows.",
-                    "content": {
-                        formats.JSON: {"schema": models.page_of(row).model_json_schema(ref_template="{model}")},
-                        formats.ARROW: _BINARY,
-                        formats.PARQUET: _BINARY,
-                    },
+                    "model": models.page_of(row),
+                    # The model is that of JSON, which stands first because some programs take the first.
+                    "content": {formats.JSON: {}, formats.ARROW: _BINARY, formats.PARQUET: _BINARY},
                 },
                 **_PROBLEMS,
             },

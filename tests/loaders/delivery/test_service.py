@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import os
@@ -392,3 +393,29 @@ def test_the_service_keeps_to_its_description(address: str, mode: GenerationMode
         ask()
         asked_of += 1
     assert asked_of == (12 if mode is GenerationMode.POSITIVE else 9)
+
+
+def test_a_client_that_was_generated_from_the_description_reads_every_answer(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "openapi.json").write_bytes(httpx2.get(f"{address}/openapi.json").content)
+    options = ["--path", "openapi.json", "--output-path", "generated_client", "--meta", "none", "--fail-on-warning"]
+    subprocess.run(
+        [sys.executable, "-m", "openapi_python_client", "generate", *options],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
+        check=True,
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    client = importlib.import_module("generated_client").Client(base_url=address)
+    paths = json.loads((tmp_path / "openapi.json").read_text())["paths"]
+    operations = {path: of["get"]["operationId"] for path, of in paths.items() if path.startswith("/api/")}
+    assert len(operations) == 10
+    for path, name in operations.items():
+        parameters = {one["name"] for one in paths[path]["get"].get("parameters", ())}
+        wanted = {"symbol": "BTCUSDT"} if "symbol" in parameters else {}
+        operation = importlib.import_module(f"generated_client.api.default.{name}")
+        parsed = operation.sync_detailed(client=client, **wanted).parsed
+        plainly = httpx2.get(address + path, params=wanted).json()
+        # Times come back as times, which are written in another way.
+        assert json.loads(json.dumps(parsed.to_dict()).replace("+00:00", "Z")) == plainly
