@@ -848,6 +848,20 @@ function fitTexts() {
 }
 function remember() { history.replaceState(null, "", "#" + new URLSearchParams({symbol: state.symbol, range: state.range})); }
 
+/* What is painted keeps its size when the page is laid out for paper, so the plots are made smaller as a whole. */
+const PAPER_WIDTH = 690;        // of A4 and of Letter within the browsers' margins, in pixels
+const PLACES = ["gridTemplateColumns", "gridTemplateRows", "gridRow", "gridColumn"];
+function fitToPaper() {
+  const area = $("plots"), width = area.offsetWidth;
+  // All is read before any of it is written: the one changes the other.
+  const found = [area, ...area.children].map(one => [one, getComputedStyle(one)]).map(([one, style]) => [one, PLACES.map(place => style[place])]);
+  for (const [one, values] of found) PLACES.forEach((place, index) => { one.style[place] = values[index]; });
+  Object.assign(area.style, {width: `${width}px`, zoom: Math.min(1, PAPER_WIDTH / width)});
+}
+function backToScreen() {
+  for (const one of [$("plots"), ...$("plots").children]) for (const name of [...PLACES, "width", "zoom"]) one.style[name] = "";
+}
+
 function connect() {
   $("symbol").addEventListener("change", event => show(event.target.value));
   document.querySelectorAll("[name=range]").forEach(one => one.addEventListener("change", () => { state.range = one.value; reset(); remember(); }));
@@ -886,6 +900,8 @@ function connect() {
     });
   });
   $("calendar-symbol").addEventListener("change", drawCalendar);
+  addEventListener("beforeprint", fitToPaper);
+  addEventListener("afterprint", backToScreen);
   addEventListener("resize", () => { if (shown) { fitTexts(); rangeChanged(); } });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", event => applyTheme(event.matches ? "dark" : "light"));
   for (const range of ["times", "prices"]) {

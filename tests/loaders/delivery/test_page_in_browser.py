@@ -341,6 +341,26 @@ def test_it_fits_the_screen_in_both_colours_and_every_control_has_a_name(
         browser.resize(1440, 1000)
 
 
+def test_on_paper_the_plots_are_whole_and_back_on_the_screen_as_before(browser: Browser, page: Path) -> None:
+    """What is painted keeps its size in its own pixels; a page of A4 has 718 of the paper's."""
+    sizes = "return [...document.querySelectorAll('#plots > div')].map(one => [one.offsetWidth, one.offsetHeight])"
+    browser.open(page, symbol="BTCUSDT")
+    on_screen = browser.run(sizes)
+    browser.run("dispatchEvent(new Event('beforeprint'))")
+    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    browser.resize(718, 1000)
+    try:
+        assert browser.run(sizes) == on_screen
+        assert browser.run("return document.getElementById('plots').getBoundingClientRect().right") < 718
+        assert browser.run("return document.documentElement.scrollWidth") <= 718
+    finally:
+        browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+        browser.resize(1440, 1000)
+    browser.run("dispatchEvent(new Event('afterprint'))")
+    assert browser.run("return document.getElementById('plots').style.cssText") == ""
+    assert browser.run(sizes) == on_screen
+
+
 def test_a_page_of_one_symbol_and_one_of_none(browser: Browser, marts: Path, tmp_path: Path) -> None:
     one = report.write(Settings(), marts, tmp_path / "one.html", ["ETHUSDT"]).path
     browser.open(one)
