@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal, localcontext
+from functools import cache
 from pathlib import Path
 
 STEP = timedelta(minutes=5)
@@ -132,10 +133,13 @@ def allowed_weights(
     return {leverage: weight / sum(allowed.values()) for leverage, weight in allowed.items()}
 
 
+WIDTHS = [digit * Decimal(10) ** exponent for exponent in range(-8, 8) for digit in (1, 2, 5)]
+
+
+@cache
 def price_bin(price: Decimal) -> Decimal:
     """Lower edge of the bin: a multiple of the largest of 1, 2, 5 times a power of ten up to a thousandth."""
-    widths = [digit * Decimal(10) ** exponent for exponent in range(-8, 8) for digit in (1, 2, 5)]
-    width = max((width for width in widths if width <= price / 1000), default=TICK)
+    width = max((width for width in WIDTHS if width <= price / 1000), default=TICK)
     return (price // width) * width
 
 

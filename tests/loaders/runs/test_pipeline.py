@@ -31,7 +31,7 @@ from loaders.validation.plan import planned
 from loaders.validation.runner import Validation
 from loaders.validation.suites import Result, suites
 from loaders.warehouse import ledger, readiness
-from tests.support import archive
+from tests.support import archive, commands
 from tests.support.warehouse import Warehouse
 
 SAVE = "import sys; open(sys.argv[1], 'w').write(sys.stdin.read())"
@@ -67,7 +67,10 @@ GOOD = Built(0, "", 3, ())
 BAD = Built(1, "Completed with 1 error", 3, (("klines_5m_has_one_row_per_key", "Got 2 results"),))
 
 
-def test_a_run_publishes_what_passed_and_names_the_refused_file(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("forked_dbt")
+def test_a_run_publishes_what_passed_and_names_the_refused_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     warehouse = Warehouse(tmp_path / "warehouse")
     archive.klines(warehouse.data, "AAAUSDT", "2024-03-02")
     archive.metrics(warehouse.data, "AAAUSDT", "2024-03-02")
@@ -79,7 +82,11 @@ def test_a_run_publishes_what_passed_and_names_the_refused_file(tmp_path: Path) 
         "LOADERS_NOTIFY": f"{sys.executable} -c \"{SAVE}\" '{told}'",
     }
 
-    answer = json.loads(warehouse.run(sys.executable, "-m", "loaders", "--json", "run", expect=1))
+    for name, value in warehouse.whole_environment.items():
+        monkeypatch.setenv(name, value)
+    status, printed, said = commands.run(warehouse, "--json", "run")
+    assert status == 1, said
+    answer = json.loads(printed)
 
     assert {step["step"]: step["outcome"] for step in answer["steps"]} == {
         "check": "warning",
