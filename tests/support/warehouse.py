@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,7 @@ class Warehouse:
         self.project = PROJECT
         self.environment: dict[str, str] = {}
         self._built: object = None
+        self._opened: duckdb.DuckDBPyConnection | None = None
         self.settings = Settings(
             **{
                 "project_dir": PROJECT,
@@ -133,8 +136,21 @@ class Warehouse:
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Rows of a query."""
-        with duckdb.connect(str(self.path), read_only=True) as connection:
+        with self._reading() as connection:
             return connection.execute(sql).fetchall()
+
+    @contextmanager
+    def _reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        # Opening a file takes longer than most queries, so those that belong together share one opening.
+        if self._opened is not None:
+            yield self._opened
+            return
+        with duckdb.connect(str(self.path), read_only=True) as connection:
+            self._opened = connection
+            try:
+                yield connection
+            finally:
+                self._opened = None
 
     def change(self, *statements: str) -> None:
         """Works on the tables behind the loaders' back."""
@@ -144,11 +160,16 @@ class Warehouse:
 
     def marts(self) -> dict[str, list[tuple[Any, ...]]]:
         """All rows of all marts, sorted."""
-        names = [name for (name,) in self.query(MARTS)]
-        return {name: self.query(f"select * from marts.{name} order by all nulls last") for name in names}
+        with self._reading():
+            names = [name for (name,) in self.query(MARTS)]
+            return {name: self.query(f"select * from marts.{name} order by all nulls last") for name in names}
 
     def contents(self) -> dict[str, list[tuple[Any, ...]]]:
         """Raw rows with what their file is, and the ledger, without ids, jobs and times of landing."""
+        with self._reading():
+            return self._contents()
+
+    def _contents(self) -> dict[str, list[tuple[Any, ...]]]:
         file = "f.dataset, f.symbol, f.interval, f.period_start, f.period_end"
         found = {
             table: self.query(
@@ -172,6 +193,10 @@ class Warehouse:
 
     def consistent(self) -> None:
         """Asserts what holds after any run: the ledger tells of exactly what is in raw, and of changes for it."""
+        with self._reading():
+            self._consistent()
+
+    def _consistent(self) -> None:
         for table in TABLES:
             odd = self.query(
                 f"""
