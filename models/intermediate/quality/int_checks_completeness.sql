@@ -20,7 +20,7 @@ missing as (
         dataset,
         symbol,
         coalesce(sum(missing), 0) as value,
-        'rows; ' || cast(count(*) filter (where missing > 0) as string) || ' days lack some, the first is '
+        'rows; days that lack some: ' || cast(count(*) filter (where missing > 0) as string) || ', the first is '
         || cast(min(day) filter (where missing > 0) as string) as finding
     from completeness
     group by exchange, dataset, symbol
