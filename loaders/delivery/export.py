@@ -233,7 +233,7 @@ class _Exporter:
             trouble = state.build_trouble or readiness.validation_trouble(read, state)
         else:
             # A machine that only loads builds no marts; its views of raw rows must know all files all the same.
-            trouble = readiness.staging_trouble(read, state)
+            trouble = readiness.staging_trouble(state)
         if trouble:
             raise NotExportable(trouble)
         self.connection.execute(

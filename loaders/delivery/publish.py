@@ -611,7 +611,7 @@ def _write_manifest(
             state.build_id,
             state.change_id,
             version("loaders"),
-            state.dbt_version,
+            state.last_build.dbt_version if state.last_build else None,
             duckdb.__version__,
             STORAGE_VERSION,
             moment.rebuild_id,

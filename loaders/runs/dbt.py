@@ -21,7 +21,7 @@ from loaders.progress import Reporter
 from loaders.queries.about_rows import about_query
 from loaders.rendering import near
 from loaders.warehouse import readiness
-from loaders.warehouse.readiness import State
+from loaders.warehouse.readiness import LastBuild
 
 # Ends with the process that began it, however that ended: dbt must not write on when nobody holds the lock for it.
 _PROGRAM = """
@@ -84,8 +84,8 @@ def build(
         return _build(project, path, reporter, told, _EVERYTHING if full else ())
 
 
-def build_that_stands(project: Path, path: Path, *, wait_seconds: float = 0) -> State | None:
-    """The state that the last build left, if another one would find nothing to do; None if it would, or might.
+def build_that_stands(project: Path, path: Path, *, wait_seconds: float = 0) -> LastBuild | None:
+    """The last build, if another one would find nothing to do; None if it would, or might.
 
     It built and tested everything, of the files that the ledger has now, by the same project and versions. Raises
     `WarehouseBusy`.
@@ -98,8 +98,10 @@ def build_that_stands(project: Path, path: Path, *, wait_seconds: float = 0) -> 
             return connection.execute(sql).fetchall()
 
         state = readiness.state_of(read)
-        stands = state.build_trouble is None and state.files_hash == readiness.files_hash(read)
-    return state if stands and state.project_hash == project_hash(project) else None
+        last = state.last_build
+        if last is None or state.build_trouble is not None or last.files_hash != readiness.files_hash(read):
+            return None
+    return last if last.project_hash == project_hash(project) else None
 
 
 def project_hash(project: Path) -> str:

@@ -77,7 +77,8 @@ def examine(
     _publication(found, settings)
     _last_run(found, path)
     _jobs_and_files(found, read_if_there)
-    if build := readiness.last_build(read):
+    state = readiness.state_of(read)
+    if build := state.last_build:
         found.build = {
             "started_at": build.started_at,
             "finished_at": build.finished_at,
@@ -91,7 +92,7 @@ def examine(
             "asked": validation.asked,
             "failed": validation.failed,
         }
-    _chain(found, readiness.state_of(read), read)
+    _chain(found, state, read)
     found.checks = {str(row[0]): int(row[1]) for row in read_if_there(_CHECKS)}
     found.withheld = [
         {"exchange": exchange, "symbol": symbol, "reasons": reasons}

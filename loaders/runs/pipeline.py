@@ -343,7 +343,7 @@ class _Work:
         if not self.full:
             stands = dbt.build_that_stands(self.settings.project(), self.path, wait_seconds=self.wait_seconds)
         if stands is not None:
-            line = f"nothing changed since the build of {stands.built_at:%Y-%m-%d %H:%M:%S} ({stands.build_id})"
+            line = f"nothing changed since the build of {stands.started_at:%Y-%m-%d %H:%M:%S} ({stands.build_id})"
             return self._step("build", "ok", line, result={"build_id": stands.build_id, "nodes": 0, "failures": []})
         runner.prepare()
         built = dbt.build(

@@ -57,7 +57,11 @@ _LANDED_SINCE = "files were landed or forgotten since the last dbt build: run `d
 
 @dataclass(frozen=True, slots=True)
 class LastBuild:
-    """The last run of dbt that changed tables, or failed. Times are UTC; `finished_at` is None where it did not end."""
+    """The last run of dbt that changed tables, or failed. Times are UTC; `finished_at` is None where it did not end.
+
+    `project_hash` and `files_hash` are what it was told of its project and of the ledger's files (`loaders run` does),
+    None where it was started by hand.
+    """
 
     build_id: str
     started_at: datetime
@@ -84,8 +88,7 @@ class LastValidation:
     finished_at: datetime | None
 
 
-def last_build(read: RunQuery) -> LastBuild | None:
-    """None where dbt has never been."""
+def _last_build(read: RunQuery) -> LastBuild | None:
     rows = read(_LAST_BUILD) if has_table(read, "state", "builds") else []
     return LastBuild(*rows[0]) if rows else None
 
@@ -98,47 +101,50 @@ def last_validation(read: RunQuery) -> LastValidation | None:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What is in the warehouse: the last change of the ledger, and the last run of dbt, if there was any.
+    """What is in the warehouse: the last change of the ledger, and the last run of dbt, None where it has never been.
 
-    `project_hash` and `files_hash` are what the build was told of its project and of the ledger's files (`loaders run`
-    does), None where it was started by hand.
+    `build_trouble` says why the marts cannot be relied on, None if they can.
     """
 
     change_id: int
-    build_id: str | None
-    dbt_version: str | None = None
-    build_trouble: str | None = None
-    built_at: datetime | None = None
-    project_hash: str | None = None
-    files_hash: str | None = None
+    last_build: LastBuild | None
+    build_trouble: str | None
+
+    @property
+    def build_id(self) -> str | None:
+        """The last run's."""
+        return self.last_build.build_id if self.last_build else None
+
+    @property
+    def project_hash(self) -> str | None:
+        """The last run's."""
+        return self.last_build.project_hash if self.last_build else None
 
 
 def state_of(read: RunQuery) -> State:
-    """The state now. `build_trouble` says why its marts cannot be relied on, None if they can."""
-    change_id = _last_change(read)
-    last = last_build(read)
+    """The state now."""
+    change_id, last = _last_change(read), _last_build(read)
+    return State(change_id, last, _build_trouble(change_id, last))
+
+
+def _build_trouble(change_id: int, last: LastBuild | None) -> str | None:
     if last is None:
-        return State(change_id, None, None, "dbt has not built this warehouse yet: run `dbt build`")
-    trouble = None
+        return "dbt has not built this warehouse yet: run `dbt build`"
     started, left_out = f"{last.started_at:%Y-%m-%d %H:%M:%S}", last.nodes_left_out
     if last.started_at > now():
-        trouble = f"the last dbt run is dated {started}, after the present: set the clock"
-    elif last.finished_at is None:
-        trouble = f"the dbt run of {started} did not end: run `dbt build` again"
-    elif last.nodes_failed:
-        trouble = f"{last.nodes_failed} models or tests failed in the dbt run of {started}"
-    elif left_out:
-        trouble = f"the last dbt run left out {left_out} models or tests: run `dbt build` without a selection"
-    elif last.change_id is None or last.change_id != change_id:
-        trouble = _LANDED_SINCE
-    return State(
-        change_id, last.build_id, last.dbt_version, trouble, last.started_at, last.project_hash, last.files_hash
-    )
+        return f"the last dbt run is dated {started}, after the present: set the clock"
+    if last.finished_at is None:
+        return f"the dbt run of {started} did not end: run `dbt build` again"
+    if last.nodes_failed:
+        return f"{last.nodes_failed} models or tests failed in the dbt run of {started}"
+    if left_out:
+        return f"the last dbt run left out {left_out} models or tests: run `dbt build` without a selection"
+    return _LANDED_SINCE if last.change_id != change_id else None
 
 
 def require_built(path: Path, read: RunQuery) -> None:
     """Raises `NotBuilt` where dbt has never been, `WarehouseRenamed` where its views name a file of another name."""
-    if last_build(read) is None:
+    if _last_build(read) is None:
         raise NotBuilt(path)
     require_own_name(path, read)
 
@@ -151,9 +157,9 @@ def require_own_name(path: Path, read: RunQuery) -> None:
         raise WarehouseRenamed(path, min(others))
 
 
-def staging_trouble(read: RunQuery, state: State) -> str | None:
+def staging_trouble(state: State) -> str | None:
     """Why the views of raw rows cannot be relied on, though nothing else was built; None if they can."""
-    last = last_build(read)
+    last = state.last_build
     if last is None or last.finished_at is None or last.nodes_failed:
         return state.build_trouble
     return _LANDED_SINCE if last.change_id != state.change_id else None
