@@ -854,8 +854,8 @@ const PLACES = ["gridTemplateColumns", "gridTemplateRows", "gridRow", "gridColum
 function fitToPaper() {
   const area = $("plots"), width = area.offsetWidth;
   // All is read before any of it is written: the one changes the other.
-  const found = [area, ...area.children].map(one => [one, getComputedStyle(one)]).map(([one, style]) => [one, PLACES.map(place => style[place])]);
-  for (const [one, values] of found) PLACES.forEach((place, index) => { one.style[place] = values[index]; });
+  const placed = [area, ...area.children].map(one => [one, Object.fromEntries(PLACES.map(place => [place, getComputedStyle(one)[place]]))]);
+  for (const [one, places] of placed) Object.assign(one.style, places);
   Object.assign(area.style, {width: `${width}px`, zoom: Math.min(1, PAPER_WIDTH / width)});
 }
 function backToScreen() {
