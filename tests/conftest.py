@@ -49,7 +49,7 @@ def _build_once(warehouse: Warehouse) -> None:
     day = archive.milliseconds(archive.day("2024-03-02")) // 1000
     archive.write(warehouse.data / "kraken" / "XBTUSD_1440.csv", [f"{day},100.0,101.0,99.0,100.0,1.5,7"])
     warehouse.load()
-    # Here, and nowhere else in the suite, the unit tests of the models run.
+    # The unit tests of the models run here: no other warehouse of a test needs them.
     warehouse.build(unit_tests=True)
     validation = runner.validate(warehouse.settings, warehouse.path)
     assert validation.passed, runner.text(validation)

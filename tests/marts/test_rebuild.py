@@ -15,14 +15,14 @@ from pathlib import Path
 import duckdb
 
 from tests.support import archive
-from tests.support.warehouse import PROJECT, Warehouse
+from tests.support.warehouse import MARTS, PROJECT, Warehouse
 
 #: Writes files into a data folder.
 Step = Callable[[Path], None]
 
 
-#: The levels and all below them: every model that follows changes, but for those that find gaps.
-LEVELS = ("--select", "+liquidation_levels")
+#: All models, those too that judge the map against recordings.
+EVERYTHING = ("--select", "fqn:*")
 
 
 def assert_like_one_full_build(warehouse: Warehouse, *options: str) -> None:
@@ -30,7 +30,7 @@ def assert_like_one_full_build(warehouse: Warehouse, *options: str) -> None:
     fresh = Warehouse(warehouse.folder / "fresh")
     fresh.load(warehouse.data)
     fresh.build_untested(*options)
-    assert warehouse.marts().keys() == fresh.marts().keys()
+    assert warehouse.query(MARTS) == fresh.query(MARTS)
     assert_same_marts(warehouse, fresh)
 
 
@@ -151,12 +151,12 @@ def test_only_the_touched_suffix_is_planned(warehouse: Warehouse) -> None:
 def test_a_model_alone_does_not_run_ahead_of_the_models_below_it(warehouse: Warehouse) -> None:
     first_days(warehouse.data)
     warehouse.load()
-    warehouse.build_untested(*LEVELS)
+    warehouse.build_untested(*EVERYTHING)
     late_days(warehouse.data)
     warehouse.load()
     warehouse.build_untested("--select", "candles_with_side")
-    warehouse.build_untested(*LEVELS)
-    assert_like_one_full_build(warehouse, *LEVELS)
+    warehouse.build_untested(*EVERYTHING)
+    assert_like_one_full_build(warehouse, *EVERYTHING)
 
 
 def test_a_symbol_that_was_forgotten_leaves_every_mart(warehouse: Warehouse) -> None:
@@ -175,14 +175,14 @@ def test_a_changed_var_or_seed_rebuilds_what_stands_on_it(warehouse: Warehouse) 
     """A seed counts as it stands in its table: a new file that nobody seeded must not be written down as worked in."""
     first_days(warehouse.data)
     warehouse.load()
-    warehouse.build_untested(*LEVELS)
+    warehouse.build_untested(*EVERYTHING)
     of_close = warehouse.marts()
 
-    warehouse.build_untested(*LEVELS, "--vars", "{liquidation_entry_price: vwap}")
+    warehouse.build_untested(*EVERYTHING, "--vars", "{liquidation_entry_price: vwap}")
     of_vwap = warehouse.marts()
     assert of_vwap["liquidation_levels"] != of_close["liquidation_levels"]
     assert of_vwap["candles_with_side"] == of_close["candles_with_side"]
-    warehouse.build_untested(*LEVELS)
+    warehouse.build_untested(*EVERYTHING)
     assert warehouse.marts() == of_close
 
     warehouse.project = copied_project(warehouse.folder / "project")
@@ -193,12 +193,12 @@ def test_a_changed_var_or_seed_rebuilds_what_stands_on_it(warehouse: Warehouse) 
     seed.write_text(text.replace("0.15", "0.20").replace("0.30", "0.25"))
     fingerprints = "select model, fingerprint from state.incremental_models order by model"
     before = warehouse.query(fingerprints)
-    warehouse.dbt("run", *LEVELS)
+    warehouse.dbt("run", *EVERYTHING)
     assert (warehouse.marts(), warehouse.query(fingerprints)) == (of_close, before)
-    warehouse.build_untested(*LEVELS)
+    warehouse.build_untested(*EVERYTHING)
     of_seed = warehouse.marts()
     assert of_seed["liquidation_levels"] != of_close["liquidation_levels"]
-    warehouse.build_untested(*LEVELS, "--full-refresh")
+    warehouse.build_untested(*EVERYTHING, "--full-refresh")
     assert warehouse.marts() == of_seed
 
 
@@ -225,16 +225,16 @@ def test_a_table_whose_columns_are_not_those_described_is_built_anew(warehouse: 
     """As a project meets it that was updated: the table is of before, its rows may not be carried in."""
     first_days(warehouse.data)
     warehouse.load()
-    warehouse.build_untested(*LEVELS)
+    warehouse.build_untested(*EVERYTHING)
     with duckdb.connect(str(warehouse.path)) as connection:
         for change in OLDER.values():
             connection.execute(change)
     late_days(warehouse.data)
     warehouse.load()
-    warehouse.build_untested(*LEVELS)
+    warehouse.build_untested(*EVERYTHING)
     for model in OLDER:
         planned = f"select distinct rebuild_from from state.rebuild_plan where model = '{model}'"
         assert warehouse.query(planned) == [(archive.day("1970-01-01").replace(tzinfo=None),)], model
-    assert_like_one_full_build(warehouse, *LEVELS)
-    warehouse.build_untested(*LEVELS)
+    assert_like_one_full_build(warehouse, *EVERYTHING)
+    warehouse.build_untested(*EVERYTHING)
     assert warehouse.query("select * from state.rebuild_plan") == []

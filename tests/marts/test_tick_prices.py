@@ -35,7 +35,7 @@ def test_levels_that_cannot_be_told_from_their_entry_are_none_and_every_test_pas
     archive.metrics(warehouse.data, "AAAUSDT", "2024-03-02")
     a_few_ticks(warehouse.data, "TICKUSDT", "2024-03-02")
     warehouse.load()
-    warehouse.build("--select", "+liquidation_levels", "+liquidation_map", "+liquidation_heatmap")
+    warehouse.build()
     counted = warehouse.query(
         """
         select

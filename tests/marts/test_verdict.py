@@ -133,7 +133,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
         pytest.skip("no market records at ../shared/market")
     warehouse = Warehouse(tmp_path_factory.mktemp("real"))
     warehouse.load(RECORDS)
-    warehouse.build_untested("--select", "+marts.verdict", "+liquidation_levels")
+    warehouse.build_untested("--select", "fqn:*")
     return warehouse
 
 
