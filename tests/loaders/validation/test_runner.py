@@ -39,6 +39,11 @@ def failures(validation: Validation) -> dict[str, str]:
     return {f"{result.table} {result.expectation}": result.status for result in validation.failures}
 
 
+def told(validation: Validation) -> str:
+    """What did not pass, and why, whole."""
+    return "\n".join(f"{one.table} {one.expectation} {one.status}: {one.detail}" for one in validation.failures)
+
+
 def test_a_good_warehouse_passes_and_the_results_are_kept(passed: Warehouse) -> None:
     validation = validated(passed)
     assert validation.passed
@@ -298,7 +303,7 @@ def test_a_bad_table_fails(passed: Warehouse, table: str, fault: str, caught_by:
     expected = {f"{table} {name}" for name in caught_by}
     passed.change(fault)
     validation = validated(passed, asked)
-    assert failures(validation) == dict.fromkeys(expected, "fail"), validation.failures
+    assert failures(validation) == dict.fromkeys(expected, "fail"), told(validation)
     assert expected
     assert not validation.passed
     (first, *_) = validation.failures
