@@ -3,7 +3,8 @@
 
     - the step that was the newest is built again, since what it shows stood at the last candle and not at its end;
     - steps that have left the window go;
-    - where the last candle has gone, the window moves back over steps that are not there: all of it is built.
+    - where the last candle has gone, the window moves back over steps that are not there, and where no step was built,
+      none is known: the whole window is built, and nothing older.
 -#}
 {% macro move_heatmap_window() %}
     {%- if execute and load_cached_relation(this) is not none and not should_full_refresh() -%}
@@ -32,6 +33,11 @@
             when coalesce(windows.newest_bucket_at >= windows.built_bucket_at, false)
                 then least(
                     {{ candle_start('rebuild_plan.rebuild_from', step_minutes) }}, windows.built_bucket_at
+                )
+            when windows.newest_bucket_at is not null
+                then least(
+                    {{ candle_start('rebuild_plan.rebuild_from', step_minutes) }},
+                    windows.newest_bucket_at - interval '{{ var("liquidation_heatmap_days") }} days'
                 )
             else timestamp '1970-01-01'
         end
