@@ -1,8 +1,32 @@
 with
 
-metrics as (
+perpetuals as (
+
+    select * from {{ ref('open_interest_5m') }}
+
+),
+
+staged as (
 
     select * from {{ ref('stg_binance__metrics') }}
+
+),
+
+-- Of perpetuals the mart has every snapshot; to stage them once more would be a sort of all history.
+snapshots as (
+
+    select
+        symbol,
+        snapshot_at,
+        open_interest
+    from perpetuals
+    union all
+    select
+        symbol,
+        snapshot_at,
+        open_interest
+    from staged
+    where not ({{ is_perpetual() }})
 
 ),
 
@@ -38,7 +62,7 @@ open_interest_blank as (
         count(*) filter (where open_interest is null) as value,
         'snapshots of zero or nothing, the first at '
         || cast(min(snapshot_at) filter (where open_interest is null) as string) as finding
-    from metrics
+    from snapshots
     group by symbol
 
 ),
@@ -48,10 +72,10 @@ snapshots_off_grid as (
     select
         'snapshots_off_grid' as check_name,
         symbol,
-        count(*) filter (where not is_on_grid) as value,
+        count(*) filter (where snapshot_at != {{ candle_start('snapshot_at') }}) as value,
         'snapshots that are of no five-minute step, the first at '
-        || cast(min(snapshot_at) filter (where not is_on_grid) as string) as finding
-    from metrics
+        || cast(min(snapshot_at) filter (where snapshot_at != {{ candle_start('snapshot_at') }}) as string) as finding
+    from snapshots
     group by symbol
 
 ),
