@@ -23,13 +23,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-import httpx2
 from filelock import FileLock, Timeout
 
 from loaders.errors import FetchBusy
 from loaders.progress import Transfer
 from loaders.sources.http import CanPass, Client, NotServed
 from loaders.sources.listing import CHECKSUM, RemoteFile
+from loaders.sources.transport import Response, Take
 
 Outcome = Literal["fetched", "unverified", "missing", "aside"]
 
@@ -220,7 +220,7 @@ class Downloader:
             if body.size != file.size or not body.size:
                 if body.size > file.size:
                     body.begin()
-                self.client.get(f"/{file.key}", body.take, headers=body.headers)
+                self.client.get(f"/{file.key}", lambda response: None, headers=body.headers, into=body.append)
             opened.flush()
             os.fsync(opened.fileno())
         sha256 = body.digest.hexdigest()
@@ -258,21 +258,20 @@ class _Body:
         """Asks for what is missing of this revision, or for another one whole."""
         return {"Range": f"bytes={self.size}-", "If-Range": f'"{self._etag}"'} if self.size else {}
 
-    def take(self, response: httpx2.Response) -> None:
-        """Appends an answer. Raises `CanPass` for one that is shorter than announced."""
+    def append(self, response: Response) -> Take:
+        """Takes an answer as it comes."""
         if response.status_code != 206 and self.size:
             self.begin()
-        for chunk in response.iter_raw():
-            self._target.write(chunk)
-            self.digest.update(chunk)
-            self.size += len(chunk)
-            self._count(len(chunk))
-        announced = int(response.headers.get("Content-Length", response.num_bytes_downloaded))
-        if response.num_bytes_downloaded < announced:
-            raise CanPass(f"{response.num_bytes_downloaded} bytes came, {announced} were announced")
+        return self._append
+
+    def _append(self, chunk: bytes) -> None:
+        self._target.write(chunk)
+        self.digest.update(chunk)
+        self.size += len(chunk)
+        self._count(len(chunk))
 
 
-def _checksum(response: httpx2.Response) -> str:
+def _checksum(response: Response) -> str:
     words = response.read().decode("ascii", "replace").split()
     if not words or re.fullmatch(r"[0-9a-fA-F]{64}", words[0]) is None:
         raise CanPass("the published checksum is none")

@@ -12,34 +12,30 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
+from urllib.parse import quote, urlencode
 
-import httpx2
 import stamina
 import stamina.instrumentation
-from httpcore2._sync.http11 import HTTP11Connection
 
 from loaders.errors import AddressBlocked, Banned, SourceError, SourceUnavailable
 from loaders.settings import Settings
 from loaders.sources.budgets import Budget
+from loaders.sources.transport import Connections, Response, Stopped, Take, TransferFailed
 
 _T = TypeVar("_T")
 
 # Long pauses are told by `Client`; a line for each short one says nothing.
 stamina.instrumentation.set_on_retry_hooks(())
 
-# Large files arrive in a third of the time that reads of 64 kB take, measured; there is no public way to say it.
-HTTP11Connection.READ_NUM_BYTES = 1 << 20
-
 _BANNED_UNTIL = re.compile(r"banned until (\d{13})")
 _TOLD_PAUSE = 5.0
-_CONNECT_SECONDS, _READ_SECONDS = 15.0, 60.0
 _MOST_BANS = 2
+_GIVEN = (200, 206)
 
-Read = Callable[[httpx2.Response], _T]
+Read = Callable[[Response], _T]
 
 
 class NotServed(Exception):
@@ -93,17 +89,12 @@ class Client:
         self._stopped = threading.Event()
         self._not_before = 0.0
         self._final: SourceError | None = None
-        self._http = httpx2.Client(
-            timeout=httpx2.Timeout(_READ_SECONDS, connect=_CONNECT_SECONDS),
-            limits=httpx2.Limits(max_connections=settings.connections, max_keepalive_connections=settings.connections),
-            headers={"User-Agent": "loaders (history for research)", "Accept-Encoding": "identity"},
-            follow_redirects=False,
-        )
+        self._connections = Connections("loaders (history for research)")
 
     def close(self) -> None:
         """Ends the connections; who waits for the server stops waiting."""
         self._stopped.set()
-        self._http.close()
+        self._connections.close()
 
     def __enter__(self) -> Client:
         return self
@@ -123,14 +114,16 @@ class Client:
         params: Mapping[str, str | int] | None = None,
         headers: Callable[[], Mapping[str, str]] = dict,
         costs: Sequence[tuple[Budget, int]] = (),
+        into: Callable[[Response], Take] | None = None,
     ) -> _T:
         """What `read` makes of an answer of status 200 or 206, after as many attempts as it takes.
 
-        `headers` is asked at each attempt: what is left of a file that was cut is less than before.
+        `headers` is asked at each attempt: what is left of a file that was cut is less than before. `into` is asked
+        when such an answer begins, and says what takes its body as it comes.
 
         Raises `NotServed`, `RequestRefused`, `AddressBlocked`, `Banned`, `SourceUnavailable`.
         """
-        url = self.base_url + path
+        url = self.base_url + quote(path) + (f"?{urlencode(params)}" if params else "")
         try:
             for attempt in stamina.retry_context(
                 on=self._can_pass,
@@ -141,8 +134,8 @@ class Client:
                 wait_jitter=self._settings.first_pause_seconds,
             ):
                 with attempt:
-                    return self._once(url, read, params, headers, costs)
-        except (CanPass, httpx2.TransportError) as error:
+                    return self._once(url, read, headers, costs, into)
+        except (CanPass, TransferFailed) as error:
             raise SourceUnavailable(url, str(error) or type(error).__name__) from error
         raise AssertionError("unreachable")
 
@@ -156,7 +149,7 @@ class Client:
     ) -> Any:
         """The answer's JSON; a page of HTML in its place is another attempt, and so is what `check` raises."""
 
-        def read(response: httpx2.Response) -> Any:
+        def read(response: Response) -> Any:
             answer = _json_of(response.read())
             check(answer)
             return answer
@@ -167,35 +160,25 @@ class Client:
         self,
         url: str,
         read: Read[_T],
-        params: Mapping[str, str | int] | None,
         headers: Callable[[], Mapping[str, str]],
         costs: Sequence[tuple[Budget, int]],
+        into: Callable[[Response], Take] | None,
     ) -> _T:
         self._wait_for_turn(costs)
-        with self._opened(url, params, headers()) as response:
-            self._learn(response, costs)
-            if response.status_code in (200, 206):
-                try:
-                    return read(response)
-                except Throttled as throttled:
-                    self._hold(throttled.seconds, costs)
-                    raise
-            body = response.read()[:10_000]
-            self._judge(response, body, costs)
-        raise AssertionError("unreachable")
-
-    @contextmanager
-    def _opened(
-        self, url: str, params: Mapping[str, str | int] | None, headers: Mapping[str, str]
-    ) -> Iterator[httpx2.Response]:
         self.requests += 1
         try:
-            with self._http.stream("GET", url, params=params, headers=headers) as response:
-                yield response
-        except RuntimeError as error:
-            # The connections were closed while this thread used them.
-            if self._stopped.is_set():
-                raise SourceError("stopped") from error
+            response = self._connections.get(
+                url, headers(), lambda begun: into(begun) if into and begun.status_code in _GIVEN else None
+            )
+        except Stopped:
+            raise SourceError("stopped") from None
+        self._learn(response, costs)
+        if response.status_code not in _GIVEN:
+            self._judge(response, response.read()[:10_000], costs)
+        try:
+            return read(response)
+        except Throttled as throttled:
+            self._hold(throttled.seconds, costs)
             raise
 
     def _wait_for_turn(self, costs: Sequence[tuple[Budget, int]]) -> None:
@@ -216,7 +199,7 @@ class Client:
                 self._say(f"{self.name}: waiting {seconds:.0f} s, as its limits ask")
             self._stopped.wait(seconds)
 
-    def _learn(self, response: httpx2.Response, costs: Sequence[tuple[Budget, int]]) -> None:
+    def _learn(self, response: Response, costs: Sequence[tuple[Budget, int]]) -> None:
         told = response.headers.get("Date")
         with self._lock:
             for budget, _ in costs:
@@ -229,7 +212,7 @@ class Client:
                     self._say(f"{self.name}: its clock and this machine's differ by {skew:.0f} s; the server's counts")
                 self._skew = skew if abs(skew) > 2 else 0.0
 
-    def _judge(self, response: httpx2.Response, body: bytes, costs: Sequence[tuple[Budget, int]]) -> None:
+    def _judge(self, response: Response, body: bytes, costs: Sequence[tuple[Budget, int]]) -> NoReturn:
         """Raises what an answer without content means."""
         status = response.status_code
         text = body.decode("utf-8", "replace")
@@ -256,9 +239,9 @@ class Client:
                 raise RequestRefused(answer.get("code"), str(answer.get("msg")))
             except (ValueError, AttributeError):
                 pass
-        raise self._end(SourceUnavailable(str(response.url), f"status {status}"), remember=False)
+        raise self._end(SourceUnavailable(response.url, f"status {status}"), remember=False)
 
-    def _banned(self, response: httpx2.Response, text: str) -> None:
+    def _banned(self, response: Response, text: str) -> None:
         match = _BANNED_UNTIL.search(text)
         now = self.now().timestamp()
         seconds = int(match[1]) / 1000 - now if match else _retry_after(response, self._clock())
@@ -293,10 +276,10 @@ class Client:
         if isinstance(error, Throttled) and error.seconds is not None:
             # The pause is the server's: `_wait_for_turn` keeps it, for all threads.
             return 0.001
-        return isinstance(error, CanPass | httpx2.TransportError) and not self._stopped.is_set()
+        return isinstance(error, CanPass | TransferFailed) and not self._stopped.is_set()
 
 
-def _retry_after(response: httpx2.Response, clock: float) -> float | None:
+def _retry_after(response: Response, clock: float) -> float | None:
     """Seconds of a Retry-After, which may be a number or a date; None where there is none."""
     told = response.headers.get("Retry-After")
     if told is None:

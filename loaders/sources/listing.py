@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from xml.etree import ElementTree
 
-import httpx2
-
 from loaders.errors import SourceUnavailable
 from loaders.sources.http import CanPass, Client
+from loaders.sources.transport import Response
 
 CHECKSUM = ".CHECKSUM"
 
@@ -98,7 +97,7 @@ class Listing:
             marker = following
 
 
-def _page(response: httpx2.Response) -> _Page:
+def _page(response: Response) -> _Page:
     body = response.read()
     try:
         root = ElementTree.fromstring(body)
