@@ -17,7 +17,7 @@ import threading
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +34,7 @@ from loaders.sources.transport import Response, Take
 Outcome = Literal["fetched", "unverified", "missing", "aside"]
 
 _CHUNK = 1 << 20
+_HELD = 32
 # A zip whose sha256 is the published one is what the archive packed; whether it unpacks is asked here for those where
 # that costs nothing, and by the load for all.
 _UNPACKED_AT_ONCE = 16 << 20
@@ -60,6 +61,8 @@ class Records:
     def __init__(self, root: Path) -> None:
         self._path = root / _FOLDER / "fetched.jsonl"
         self._lock = threading.Lock()
+        # Whether the last line is known to have its end.
+        self._whole = False
         self._known: dict[str, dict[str, Any]] = {}
         if self._path.exists():
             for line in self._path.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -82,11 +85,13 @@ class Records:
         """Writes a line. Written behind the rename: a crash between the two costs a look at the file's size."""
         record = {"key": file.key, **_revision(file), "outcome": outcome, "sha256": sha256}
         with self._lock:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            if not self._whole:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
             # A line that a crash left open must not swallow this one.
-            broken = self._path.exists() and self._path.stat().st_size > 0 and not _ends_line(self._path)
-            with self._path.open("a", encoding="utf-8") as lines:
-                lines.write(("\n" if broken else "") + json.dumps(record) + "\n")
+            broken = not self._whole and self._path.exists() and not _ends_line(self._path)
+            with self._path.open("ab") as lines:
+                lines.write((("\n" if broken else "") + json.dumps(record) + "\n").encode())
+            self._whole = True
             self._known[file.key] = record
 
 
@@ -96,8 +101,9 @@ def _revision(file: RemoteFile) -> dict[str, Any]:
 
 def _ends_line(path: Path) -> bool:
     with path.open("rb") as file:
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) == b"\n"
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 1))
+        return file.read(1) in (b"", b"\n")
 
 
 @contextmanager
@@ -150,27 +156,26 @@ class Downloader:
         self.transfer.begin(len(files), sum(file.size for file in files))
         self._drop_other_parts(files)
         left = iter(files)
-        running: set[Future[Fetched]] = set()
         pool = ThreadPoolExecutor(self.connections, "fetch")
         try:
-            while True:
-                while len(running) < 2 * self.connections and (file := next(left, None)) is not None:
-                    running.add(pool.submit(self._fetch, file))
-                if not running:
-                    return self.results
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    fetched = future.result()
-                    self.results.append(fetched)
-                    self.transfer.advance(1, 0)
-                    if fetched.outcome in ("missing", "aside"):
-                        self.transfer.say(f"{fetched.file.key}: {fetched.message}")
+            for ended in as_completed([pool.submit(self._fetch_all, left) for _ in range(self.connections)]):
+                ended.result()
+            return self.results
         except BaseException:
             # Others give up at their next request.
             self.client.close()
             raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+    def _fetch_all(self, left: Iterator[RemoteFile]) -> None:
+        """Fetches what others leave of the files."""
+        for file in left:
+            fetched = self._fetch(file)
+            self.results.append(fetched)
+            self.transfer.advance(1, 0)
+            if fetched.outcome in ("missing", "aside"):
+                self.transfer.say(f"{file.key}: {fetched.message}")
 
     def _part(self, file: RemoteFile) -> Path:
         # The tag in the name keeps parts of two revisions apart.
@@ -220,13 +225,15 @@ class Downloader:
             if body.size != file.size or not body.size:
                 if body.size > file.size:
                     body.begin()
-                self.client.get(f"/{file.key}", lambda response: None, headers=body.headers, into=body.append)
-            opened.flush()
+                try:
+                    self.client.get(f"/{file.key}", lambda response: None, headers=body.headers, into=body.append)
+                finally:
+                    body.flush()
+            sha256 = body.digest.hexdigest()
+            if wanted is not None and wanted != sha256:
+                raise _ChecksumWrong(f"its sha256 is {sha256[:12]}..., the published checksum says {wanted[:12]}...")
+            _look_inside(opened, file, verified=wanted is not None)
             os.fsync(opened.fileno())
-        sha256 = body.digest.hexdigest()
-        if wanted is not None and wanted != sha256:
-            raise _ChecksumWrong(f"its sha256 is {sha256[:12]}..., the published checksum says {wanted[:12]}...")
-        _look_inside(part, file, verified=wanted is not None)
         return sha256
 
     def _count(self, size: int) -> None:
@@ -242,6 +249,7 @@ class _Body:
         self._target = target
         self._etag = etag
         self._count = count
+        self._held: list[bytes] = []
         target.seek(0)
         while chunk := target.read(_CHUNK):
             self.digest.update(chunk)
@@ -250,6 +258,7 @@ class _Body:
 
     def begin(self) -> None:
         """Starts from the first byte."""
+        self.flush()
         self._count(-self.size)
         self._target.truncate(0)
         self.digest, self.size = hashlib.sha256(), 0
@@ -264,11 +273,21 @@ class _Body:
             self.begin()
         return self._append
 
-    def _append(self, chunk: bytes) -> None:
+    def flush(self) -> None:
+        """Writes what is still held."""
+        chunk = b"".join(self._held)
+        self._held.clear()
         self._target.write(chunk)
+        self._target.flush()
         self.digest.update(chunk)
-        self.size += len(chunk)
         self._count(len(chunk))
+
+    def _append(self, piece: bytes) -> None:
+        self.size += len(piece)
+        self._held.append(piece)
+        # Each write, and each hash, lets another thread have the interpreter: not for pieces of 16 kB.
+        if len(self._held) == _HELD:
+            self.flush()
 
 
 def _checksum(response: Response) -> str:
@@ -278,12 +297,12 @@ def _checksum(response: Response) -> str:
     return words[0].lower()
 
 
-def _look_inside(part: Path, file: RemoteFile, *, verified: bool) -> None:
+def _look_inside(part: BinaryIO, file: RemoteFile, *, verified: bool) -> None:
     """Holds the zip against its own directory and sums. Raises `_ChecksumWrong`."""
     try:
         with zipfile.ZipFile(part) as archive:
             names = archive.namelist()
-            if not verified or part.stat().st_size <= _UNPACKED_AT_ONCE:
+            if not verified or os.fstat(part.fileno()).st_size <= _UNPACKED_AT_ONCE:
                 damaged = archive.testzip()
                 if damaged is not None:
                     raise _ChecksumWrong(f"its member {damaged} does not have the sum that the zip says")

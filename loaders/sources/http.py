@@ -84,6 +84,7 @@ class Client:
         self._say = say
         self._clock = clock
         self._skew: float | None = None
+        self._date: str | None = None
         self._bans = 0
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -204,7 +205,8 @@ class Client:
         with self._lock:
             for budget, _ in costs:
                 budget.see(response.headers)
-            if told:
+            if told and told != self._date:
+                self._date = told
                 with_zone = email.utils.parsedate_to_datetime(told)
                 skew = with_zone.timestamp() - self._clock()
                 # The header has whole seconds.
