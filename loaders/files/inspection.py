@@ -133,13 +133,15 @@ class _Scan:
     irregular: bool = False
     long_decimal: bool = False
     short_decimals: bool = True
+    _scale: int = field(init=False)
     _long: re.Pattern[bytes] = field(init=False)
     _lines: re.Pattern[bytes] = field(init=False)
     _open_line: bytes = b"\n"
 
     def __post_init__(self) -> None:
-        scale = min((column.scale for column in self.layout.columns if column.kind is Kind.DECIMAL), default=8)
-        self._long = re.compile(rb"\.\d{%d}" % (scale + 1))
+        scales = (column.scale for column in self.layout.columns if column.kind is Kind.DECIMAL)
+        self._scale = min(scales, default=_SHORT)
+        self._long = re.compile(rb"\.\d{%d}" % (self._scale + 1))
         self._lines = _lines_without_digits(self.layout)
 
     def take(self, chunk: bytes) -> None:
@@ -155,9 +157,12 @@ class _Scan:
         self.nul = self.nul or b"\0" in chunk
         self.returns = self.returns or b"\r" in chunk
         for part in (seam, chunk):
-            self.long_decimal = self.long_decimal or self._long.search(part) is not None
             if self.short_decimals and self.layout.most_decimals > _SHORT:
                 self.short_decimals = _PAST_SHORT.search(part) is None
+                if self.short_decimals and self._scale >= _SHORT:
+                    # What has no nine decimals has no more than that either.
+                    continue
+            self.long_decimal = self.long_decimal or self._long.search(part) is not None
         self.tail = chunk[-_TAIL:] if len(chunk) >= _TAIL else (self.tail + chunk)[-_TAIL:]
 
     def end(self) -> None:
