@@ -17,18 +17,12 @@ from datetime import UTC, datetime
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import quote, urlencode
 
-import stamina
-import stamina.instrumentation
-
 from loaders.errors import AddressBlocked, Banned, SourceError, SourceUnavailable
 from loaders.settings import Settings
 from loaders.sources.budgets import Budget
 from loaders.sources.transport import Connections, Response, Stopped, Take, TransferFailed
 
 _T = TypeVar("_T")
-
-# Long pauses are told by `Client`; a line for each short one says nothing.
-stamina.instrumentation.set_on_retry_hooks(())
 
 _BANNED_UNTIL = re.compile(r"banned until (\d{13})")
 _TOLD_PAUSE = 5.0
@@ -125,19 +119,39 @@ class Client:
         Raises `NotServed`, `RequestRefused`, `AddressBlocked`, `Banned`, `SourceUnavailable`.
         """
         url = self.base_url + quote(path) + (f"?{urlencode(params)}" if params else "")
+
+        def once() -> _T:
+            return self._once(url, read, headers, costs, into)
+
         try:
-            for attempt in stamina.retry_context(
-                on=self._can_pass,
-                attempts=self._settings.request_attempts,
-                timeout=None,
-                wait_initial=self._settings.first_pause_seconds,
-                wait_max=self._settings.longest_pause_seconds,
-                wait_jitter=self._settings.first_pause_seconds,
-            ):
-                with attempt:
-                    return self._once(url, read, headers, costs, into)
+            try:
+                return once()
+            except (CanPass, TransferFailed) as error:
+                return self._again(once, error)
         except (CanPass, TransferFailed) as error:
             raise SourceUnavailable(url, str(error) or type(error).__name__) from error
+
+    def _again(self, once: Callable[[], _T], error: Exception) -> _T:
+        """Repeats what failed first with `error`."""
+        # Not above: most commands that ask never come here, and it takes as long to import as all the rest of a client.
+        import stamina
+        import stamina.instrumentation
+
+        # Long pauses are told by `Client`; a line for each short one says nothing.
+        stamina.instrumentation.set_on_retry_hooks(())
+        for attempt in stamina.retry_context(
+            on=self._can_pass,
+            attempts=self._settings.request_attempts,
+            timeout=None,
+            wait_initial=self._settings.first_pause_seconds,
+            wait_max=self._settings.longest_pause_seconds,
+            wait_jitter=self._settings.first_pause_seconds,
+        ):
+            with attempt:
+                if attempt.num == 1:
+                    # The one that was made.
+                    raise error
+                return once()
         raise AssertionError("unreachable")
 
     def get_json(
