@@ -4,7 +4,8 @@ Most of a small build's time is dbt's start: importing it and parsing the projec
 process for each process of tests does both, and forks for each build it is asked for. The fork sets its own
 environment, runs the command with the parsed project, closes the warehouse and ends. Where the project is a copy, the
 fork parses for itself. A quarter of what remains would be events for dbt's debug log, which nobody reads here, and
-macros compiled again: the former are dropped, and the forks find the latter done. Variables are read when a model is
+macros compiled again: the former are dropped, and the forks find the latter done. Another tenth would be manifest.json,
+which is written where somebody asks for it: after `compile` and `parse`. Variables are read when a model is
 compiled; one that decides what a model refers to would have to be parsed, too.
 
 Requests and answers are lines of JSON on stdin and stdout; it ends when stdin does.
@@ -70,7 +71,7 @@ def _serve() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["LOADERS_WAREHOUSE"] = f"{folder}/warehouse.duckdb"
         parsed = dbtRunner().invoke(
-            ["parse", "--quiet", "--no-partial-parse", "--target-path", folder, "--log-path", folder]
+            ["parse", "--quiet", "--warn-error", "--no-partial-parse", "--target-path", folder, "--log-path", folder]
         )
     if not parsed.success:
         sys.exit(f"the project cannot be parsed: {parsed.exception}")
@@ -118,7 +119,12 @@ def _compile_macros(manifest: Any) -> None:
 def _run(request: dict[str, Any], manifest: Any) -> None:
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
+    from dbt.parser.manifest import write_manifest
+    from dbt.task import runnable
 
+    command = request["arguments"][0]
+    if command != "compile":
+        runnable.write_manifest = lambda *_: None
     signal.alarm(_SECONDS)
     file = os.open(request["printed"], os.O_WRONLY)
     os.dup2(file, 1)
@@ -132,6 +138,8 @@ def _run(request: dict[str, Any], manifest: Any) -> None:
     done = dbtRunner(manifest=manifest).invoke([*request["arguments"], *parsing])
     if done.exception is not None:
         print(done.exception, file=sys.stderr)
+    if command == "parse" and manifest is not None:
+        write_manifest(manifest, request["environment"]["DBT_TARGET_PATH"])
     # Closes the warehouse, which writes its log into the file. What the engine has of the server is left alone: its
     # threads have not come along, and the end of the interpreter would wait for them.
     DuckDBConnectionManager.close_all_connections()
