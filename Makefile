@@ -11,7 +11,10 @@ ASIDE := LOADERS_WAREHOUSE=target/aside.duckdb
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test engines clean
+# What needs one core for a while goes two at a time; what each printed stays together.
+TOGETHER := $(MAKE) --no-print-directory --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+
+.PHONY: demo test engines clean lint-types lint-arrows lint-models lint-expectations lint-project
 
 demo: $(INSTALLED)
 	loaders demo
@@ -20,15 +23,28 @@ test: $(INSTALLED)
 	@mkdir -p target
 	ruff check
 	ruff format --check
-	mypy
-	lint-imports
-	$(if $(SQL),$(ASIDE) sqlfluff lint --processes 0 $(SQL))
-	sqlfluff lint --templater placeholder loaders/validation/sql
-	$(ASIDE) dbt parse --warn-error --no-partial-parse
+	@$(TOGETHER) lint-types lint-project lint-models lint-arrows lint-expectations
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
 		echo 'left out: the tests of the page in a browser (install chromium and chromium-driver to have them)'
 	@command -v java >/dev/null || echo 'left out: the models on Spark, make engines (install a Java runtime, 17 or later)'
 	pytest
+
+lint-types: $(INSTALLED)
+	mypy
+
+lint-arrows: $(INSTALLED)
+	lint-imports
+
+lint-project: $(INSTALLED)
+	@mkdir -p target
+	$(ASIDE) dbt parse --warn-error --no-partial-parse
+
+# After the strict parse, which uses the same folder.
+lint-models: lint-project
+	$(if $(SQL),$(ASIDE) sqlfluff lint --processes 1 $(SQL))
+
+lint-expectations: $(INSTALLED)
+	sqlfluff lint --templater placeholder loaders/validation/sql
 
 # The same models on Spark, in an environment of its own: PySpark is half a gigabyte, and Great Expectations imports it
 # where it finds it, which ends the parallel workers of pytest.

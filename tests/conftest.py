@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
+from loaders.progress import Reporter
+from loaders.runs import dbt
 from loaders.validation import runner
-from tests.support import archive
+from tests.support import archive, dbt_server
 from tests.support.warehouse import Warehouse
 
 
@@ -63,3 +67,18 @@ def passed(built_once: Warehouse, tmp_path: Path) -> Warehouse:
     # One of the landed files: an empty data folder is a disk that is not mounted.
     archive.klines(warehouse.data, "AAAUSDT", "2024-03-02", keep=lambda time: time.hour != 20)
     return warehouse
+
+
+@pytest.fixture(scope="module")
+def forked_dbt() -> Iterator[None]:
+    """Builds of runs in this process are forks of a dbt that has parsed: each would begin with starting one."""
+
+    def run(
+        project: Path, path: Path, reporter: Reporter | None, told: Mapping[str, str], options: Sequence[str]
+    ) -> tuple[int, str]:
+        arguments = ["build", "--quiet", "--exclude-resource-type", "unit_test", *options]
+        return dbt_server.run(arguments, project, {**os.environ, **told, "LOADERS_WAREHOUSE": str(path)})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dbt, "_run", run)
+        yield

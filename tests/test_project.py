@@ -5,12 +5,13 @@ import json
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
+
+from tests.support import dbt_server
 
 ROOT = Path(__file__).parents[1]
 
@@ -99,19 +100,10 @@ def test_every_command_stands_in_the_readme() -> None:
 
 @pytest.fixture(scope="session")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Node:
-    """What dbt knows after a strict parse, without a look at the user's warehouse or `target` folder."""
+    """What dbt knows after a strict parse: that of the server, which would have ended at a warning."""
     target = tmp_path_factory.mktemp("target")
-    command = [sys.executable, "-m", "dbt.cli.main", "parse", "--warn-error", "--no-partial-parse"]
-    folders = ["--project-dir", str(ROOT), "--profiles-dir", str(ROOT), "--target-path", str(target)]
-    parsed = subprocess.run(
-        [*command, *folders, "--log-path", str(target)],
-        cwd=ROOT,
-        env={**os.environ, "LOADERS_WAREHOUSE": str(target / "warehouse.duckdb")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert parsed.returncode == 0, parsed.stdout + parsed.stderr
+    status, printed = dbt_server.run(["parse"], ROOT, {**os.environ, "DBT_TARGET_PATH": str(target)})
+    assert status == 0, printed
     loaded: Node = json.loads((target / "manifest.json").read_text())
     return loaded
 

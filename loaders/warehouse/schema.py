@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +144,14 @@ def _described(schema: str, table: Mapping[str, Any], path: Path) -> Described:
     return Described(schema, table["name"], table.get("config", {}), columns, path)
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def _read_yaml(path: Path) -> Mapping[str, Any]:
+    found = path.stat()
+    return _parsed(path, found.st_mtime_ns, found.st_size)
+
+
+@lru_cache(maxsize=256)
+def _parsed(path: Path, modified_ns: int, size: int) -> Mapping[str, Any]:
+    """A file of YAML, read once for as long as it stays as it is: a command asks the same ones several times."""
     document = yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     return document or {}
 
@@ -169,12 +177,11 @@ def ensure(connection: duckdb.DuckDBPyConnection, project: Path, warehouse: Path
     if found is not None and found > VERSION:
         raise SchemaTooNew(warehouse, found, VERSION)
     tables = read_tables(project)
-    present = _columns_of(connection)
     # A table that was updated cannot be altered in the same transaction, so all columns come first.
     fills: list[str] = []
     statements = [f"create schema if not exists {quote(schema)}" for schema in _SCHEMAS]
     for table in tables.values():
-        columns = present.get((table.schema, table.name))
+        columns = _columns_of(connection, table)
         if columns is None:
             statements.append(table.create())
             continue
@@ -197,19 +204,18 @@ def ensure(connection: duckdb.DuckDBPyConnection, project: Path, warehouse: Path
 
 def version_of(connection: duckdb.DuckDBPyConnection) -> int | None:
     """Version of the warehouse's tables; None where the loaders have not been yet."""
-    if ("ops", "schema_version") not in _columns_of(connection):
+    try:
+        row = connection.execute("select max(version) from ops.schema_version").fetchone()
+    except duckdb.CatalogException:
         return None
-    row = connection.execute("select max(version) from ops.schema_version").fetchone()
     return row[0] if row else None
 
 
-def _columns_of(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], set[str]]:
-    rows = connection.execute(
-        """
-        select schema_name, table_name, list(column_name)
-        from duckdb_columns()
-        where database_name = current_database() and schema_name in ('raw', 'ops')
-        group by all
-        """
-    ).fetchall()
-    return {(schema, table): set(columns) for schema, table, columns in rows}
+def _columns_of(connection: duckdb.DuckDBPyConnection, table: Table) -> set[str] | None:
+    """The columns that a table has; None if there is no such table."""
+    # The engine's own list of all columns takes longer than all of these together: it makes its catalog's views first.
+    try:
+        described = connection.execute(f"select * from {table.quoted} limit 0").description
+    except duckdb.CatalogException:
+        return None
+    return {name for name, *_ in described or ()}

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from tests.support import archive
+from tests.support import archive, commands
 from tests.support.warehouse import PROJECT, Warehouse
 
 RECORDS = PROJECT.parent / "shared" / "market" / "late_snapshots"
@@ -30,8 +29,14 @@ CHANGES = [
 
 
 @pytest.mark.skipif(not RECORDS.is_dir(), reason="no market records at ../shared/market")
-def test_two_weeks_with_three_late_snapshots_are_published(warehouse: Warehouse) -> None:
-    printed = warehouse.run(str(Path(sys.executable).with_name("loaders")), "--json", "run", "--data-dir", str(RECORDS))
+@pytest.mark.usefixtures("forked_dbt")
+def test_two_weeks_with_three_late_snapshots_are_published(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in warehouse.whole_environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("LOADERS_DATA_DOCS", str(warehouse.folder / "docs"))
+    _, printed, _ = commands.run(warehouse, "--json", "run", "--data-dir", str(RECORDS))
     steps = {step["step"]: step["outcome"] for step in json.loads(printed)["steps"]}
     assert steps["publish"] == "ok"
     times = ", ".join(f"'{time}'" for time, _, _ in CHANGES)

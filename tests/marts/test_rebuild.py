@@ -13,6 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import duckdb
+import pytest
 
 from tests.support import archive
 from tests.support.warehouse import MARTS, PROJECT, Warehouse
@@ -30,6 +31,11 @@ def assert_like_one_full_build(warehouse: Warehouse, *options: str) -> None:
     fresh = Warehouse(warehouse.folder / "fresh")
     fresh.load(warehouse.data)
     fresh.build_untested(*options)
+    assert_equal_marts(warehouse, fresh)
+
+
+def assert_equal_marts(warehouse: Warehouse, fresh: Warehouse) -> None:
+    """Both have the same marts with the same rows."""
     assert warehouse.query(MARTS) == fresh.query(MARTS)
     assert_same_marts(warehouse, fresh)
 
@@ -95,6 +101,33 @@ def trades_of_the_day_before(data: Path) -> None:
     archive.agg_trades(data, "AAAUSDT", "2024-03-03", first_id=100_000 - 8640)
 
 
+@pytest.fixture(scope="module")
+def first_once(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+    """The first days, built. Do not change it: take `first`."""
+    warehouse = Warehouse(tmp_path_factory.mktemp("first"))
+    first_days(warehouse.data)
+    warehouse.load()
+    warehouse.build_untested(*EVERYTHING)
+    return warehouse
+
+
+@pytest.fixture
+def first(first_once: Warehouse, tmp_path: Path) -> Warehouse:
+    """A copy of it."""
+    return first_once.copy(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def with_late_days(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+    """One full build of the first days and the late ones."""
+    warehouse = Warehouse(tmp_path_factory.mktemp("late"))
+    first_days(warehouse.data)
+    late_days(warehouse.data)
+    warehouse.load()
+    warehouse.build_untested(*EVERYTHING)
+    return warehouse
+
+
 def test_any_order_and_split_gives_the_same_marts(warehouse: Warehouse) -> None:
     """Tables that were built empty; a month before its days; a young symbol before an old one; days that come late; a
     file published again with fewer rows."""
@@ -115,20 +148,19 @@ def test_any_order_and_split_gives_the_same_marts(warehouse: Warehouse) -> None:
     assert_like_one_full_build(warehouse)
 
 
-def test_a_second_build_works_on_nothing_and_a_nightly_one_tests_what_it_made(warehouse: Warehouse) -> None:
+def test_a_second_build_works_on_nothing_and_a_nightly_one_tests_what_it_made(passed: Warehouse) -> None:
     """A doubled row of an old day is for `dbt test`, and for any build that follows anything but a whole good one."""
-    tested = "open_interest_5m"
-    first_days(warehouse.data)
-    warehouse.load()
-    warehouse.build()
+    warehouse, tested = passed, "open_interest_5m"
     before = warehouse.marts()
     warehouse.build()
     assert warehouse.marts() == before
     assert warehouse.query("select * from state.rebuild_plan") == []
     archive.metrics(warehouse.data, "AAAUSDT", "2024-03-05")
     warehouse.load()
-    doubled = "insert into marts.open_interest_5m from marts.open_interest_5m where snapshot_at = '{}'"
-    warehouse.change(doubled.format("2024-03-02 10:00"))
+    warehouse.change(
+        "insert into marts.open_interest_5m from marts.open_interest_5m"
+        " where symbol = 'AAAUSDT' and snapshot_at = '2024-03-02 10:00'"
+    )
     warehouse.build("--select", f"+{tested}")
     # That build left most of the project out, so what it did not test is in no plan: all rows are tested.
     printed = warehouse.build("--select", f"+{tested}", expect=1)
@@ -150,15 +182,12 @@ def test_only_the_touched_suffix_is_planned(warehouse: Warehouse) -> None:
     assert planned == [("AAAUSDT", (archive.day("2024-03-03") - timedelta(minutes=5)).replace(tzinfo=None))]
 
 
-def test_a_model_alone_does_not_run_ahead_of_the_models_below_it(warehouse: Warehouse) -> None:
-    first_days(warehouse.data)
-    warehouse.load()
-    warehouse.build_untested(*EVERYTHING)
-    late_days(warehouse.data)
-    warehouse.load()
-    warehouse.build_untested("--select", "candles_with_side")
-    warehouse.build_untested(*EVERYTHING)
-    assert_like_one_full_build(warehouse, *EVERYTHING)
+def test_a_model_alone_does_not_run_ahead_of_the_models_below_it(first: Warehouse, with_late_days: Warehouse) -> None:
+    late_days(first.data)
+    first.load()
+    first.build_untested("--select", "candles_with_side")
+    first.build_untested(*EVERYTHING)
+    assert_equal_marts(first, with_late_days)
 
 
 def test_a_symbol_that_was_forgotten_leaves_every_mart(warehouse: Warehouse) -> None:
@@ -173,35 +202,32 @@ def test_a_symbol_that_was_forgotten_leaves_every_mart(warehouse: Warehouse) -> 
     assert_like_one_full_build(warehouse)
 
 
-def test_a_changed_var_or_seed_rebuilds_what_stands_on_it(warehouse: Warehouse) -> None:
+def test_a_changed_var_or_seed_rebuilds_what_stands_on_it(first: Warehouse) -> None:
     """A seed counts as it stands in its table: a new file that nobody seeded must not be written down as worked in."""
-    first_days(warehouse.data)
-    warehouse.load()
-    warehouse.build_untested(*EVERYTHING)
-    of_close = warehouse.marts()
+    of_close = first.marts()
 
-    warehouse.build_untested(*EVERYTHING, "--vars", "{liquidation_entry_price: vwap}")
-    of_vwap = warehouse.marts()
+    first.build_untested(*EVERYTHING, "--vars", "{liquidation_entry_price: vwap}")
+    of_vwap = first.marts()
     assert of_vwap["liquidation_levels"] != of_close["liquidation_levels"]
     assert of_vwap["candles_with_side"] == of_close["candles_with_side"]
-    warehouse.build_untested(*EVERYTHING)
-    assert warehouse.marts() == of_close
+    first.build_untested(*EVERYTHING)
+    assert first.marts() == of_close
 
-    warehouse.project = copied_project(warehouse.folder / "project")
-    seed = warehouse.project / "seeds" / "leverage_weights.csv"
+    first.project = copied_project(first.folder / "project")
+    seed = first.project / "seeds" / "leverage_weights.csv"
     text = seed.read_text()
     assert "0.15" in text
     assert "0.30" in text
     seed.write_text(text.replace("0.15", "0.20").replace("0.30", "0.25"))
     fingerprints = "select model, fingerprint from state.incremental_models order by model"
-    before = warehouse.query(fingerprints)
-    warehouse.dbt("run", *EVERYTHING)
-    assert (warehouse.marts(), warehouse.query(fingerprints)) == (of_close, before)
-    warehouse.build_untested(*EVERYTHING)
-    of_seed = warehouse.marts()
+    before = first.query(fingerprints)
+    first.dbt("run", *EVERYTHING)
+    assert (first.marts(), first.query(fingerprints)) == (of_close, before)
+    first.build_untested(*EVERYTHING)
+    of_seed = first.marts()
     assert of_seed["liquidation_levels"] != of_close["liquidation_levels"]
-    warehouse.build_untested(*EVERYTHING, "--full-refresh")
-    assert warehouse.marts() == of_seed
+    first.build_untested(*EVERYTHING, "--full-refresh")
+    assert first.marts() == of_seed
 
 
 def copied_project(target: Path) -> Path:
@@ -223,20 +249,19 @@ OLDER = {
 }
 
 
-def test_a_table_whose_columns_are_not_those_described_is_built_anew(warehouse: Warehouse) -> None:
+def test_a_table_whose_columns_are_not_those_described_is_built_anew(
+    first: Warehouse, with_late_days: Warehouse
+) -> None:
     """As a project meets it that was updated: the table is of before, its rows may not be carried in."""
-    first_days(warehouse.data)
-    warehouse.load()
-    warehouse.build_untested(*EVERYTHING)
-    with duckdb.connect(str(warehouse.path)) as connection:
+    with duckdb.connect(str(first.path)) as connection:
         for change in OLDER.values():
             connection.execute(change)
-    late_days(warehouse.data)
-    warehouse.load()
-    warehouse.build_untested(*EVERYTHING)
+    late_days(first.data)
+    first.load()
+    first.build_untested(*EVERYTHING)
     for model in OLDER:
         planned = f"select distinct rebuild_from from state.rebuild_plan where model = '{model}'"
-        assert warehouse.query(planned) == [(archive.day("1970-01-01").replace(tzinfo=None),)], model
-    assert_like_one_full_build(warehouse, *EVERYTHING)
-    warehouse.build_untested(*EVERYTHING)
-    assert warehouse.query("select * from state.rebuild_plan") == []
+        assert first.query(planned) == [(archive.day("1970-01-01").replace(tzinfo=None),)], model
+    assert_equal_marts(first, with_late_days)
+    first.build_untested(*EVERYTHING)
+    assert first.query("select * from state.rebuild_plan") == []

@@ -177,9 +177,8 @@ def test_candles_of_a_third_exchange_touch_eight_files(tmp_path: Path, project: 
         [f"{archive.milliseconds(time) // 1000},10,11,9,10.5,1" for time in times],
     )
     warehouse.run(sys.executable, "-m", "loaders", "load", "--data-dir", str(warehouse.data))
-    dbt = str(Path(sys.executable).with_name("dbt"))
     only = ("--resource-type", "seed", "--resource-type", "model", "--select")
-    warehouse.run(dbt, "build", "--quiet", *only, "+candles", "+klines_5m", "+data_gaps", "+data_completeness")
+    warehouse.dbt("build", *only, "+candles", "+klines_5m", "+data_gaps", "+data_completeness")
 
     assert warehouse.query("select exchange, count(*), min(low) from marts.candles group by all order by all") == [
         ("binance", 276, warehouse.query("select min(low) from raw.binance_klines")[0][0]),

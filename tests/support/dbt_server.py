@@ -3,9 +3,11 @@
 Most of a small build's time is dbt's start: importing it and parsing the project take longer than the models. So one
 process for each process of tests does both, and forks for each build it is asked for. The fork sets its own
 environment, runs the command with the parsed project, closes the warehouse and ends. Where the project is a copy, the
-fork parses for itself. A quarter of what remains would be events for dbt's debug log, which nobody reads here, and
-macros compiled again: the former are dropped, and the forks find the latter done. Variables are read when a model is
-compiled; one that decides what a model refers to would have to be parsed, too.
+fork parses the files that differ, as dbt does from one command to the next. A quarter of what remains would be events
+for dbt's debug log, which nobody reads here, and macros compiled again: the former are dropped, and the forks find the
+latter done. Another tenth would be manifest.json, which is written where somebody asks for it: after `compile` and
+`parse`. Variables are read when a model is compiled; one that decides what a model refers to would have to be parsed,
+too.
 
 Requests and answers are lines of JSON on stdin and stdout; it ends when stdin does.
 """
@@ -70,7 +72,7 @@ def _serve() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["LOADERS_WAREHOUSE"] = f"{folder}/warehouse.duckdb"
         parsed = dbtRunner().invoke(
-            ["parse", "--quiet", "--no-partial-parse", "--target-path", folder, "--log-path", folder]
+            ["parse", "--quiet", "--warn-error", "--no-partial-parse", "--target-path", folder, "--log-path", folder]
         )
     if not parsed.success:
         sys.exit(f"the project cannot be parsed: {parsed.exception}")
@@ -85,7 +87,7 @@ def _serve() -> None:
         request = json.loads(line)
         child = os.fork()
         if child == 0:
-            _run(request, parsed.result if request["parsed"] else None)
+            _run(request, parsed.result)
         _, status = os.waitpid(child, 0)
         print(os.waitstatus_to_exitcode(status), file=answers, flush=True)
 
@@ -115,10 +117,35 @@ def _compile_macros(manifest: Any) -> None:
         template_cache.get_node_template(macro)
 
 
+def _parse_what_differs_from(manifest: Any) -> None:
+    from dbt.parser.manifest import ManifestLoader
+
+    def read(loader: Any) -> Any:
+        # The profile differs by the path of the warehouse, whose name is the same.
+        manifest.state_check.profile_hash = loader.manifest.state_check.profile_hash
+        same, _ = loader.is_partial_parsable(manifest)
+        # Read from a file, it would not know yet where names are found.
+        for name in vars(manifest):
+            if name.endswith("_lookup"):
+                setattr(manifest, name, None)
+        return manifest if same else None
+
+    ManifestLoader.read_manifest_for_partial_parse = read
+    ManifestLoader.write_manifest_for_partial_parse = lambda _: None
+
+
 def _run(request: dict[str, Any], manifest: Any) -> None:
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
+    from dbt.parser.manifest import write_manifest
+    from dbt.task import runnable
 
+    parsed = request["parsed"]
+    if not parsed:
+        _parse_what_differs_from(manifest)
+    command = request["arguments"][0]
+    if command != "compile":
+        runnable.write_manifest = lambda *_: None
     signal.alarm(_SECONDS)
     file = os.open(request["printed"], os.O_WRONLY)
     os.dup2(file, 1)
@@ -128,10 +155,12 @@ def _run(request: dict[str, Any], manifest: Any) -> None:
     time.tzset()
     os.chdir(request["project"])
     # The static parser's threads have not come along either: a fork that parses for itself would wait for them.
-    parsing = [] if manifest is not None else ["--no-static-parser"]
-    done = dbtRunner(manifest=manifest).invoke([*request["arguments"], *parsing])
+    parsing = [] if parsed else ["--no-static-parser"]
+    done = dbtRunner(manifest=manifest if parsed else None).invoke([*request["arguments"], *parsing])
     if done.exception is not None:
         print(done.exception, file=sys.stderr)
+    if command == "parse" and parsed:
+        write_manifest(manifest, request["environment"]["DBT_TARGET_PATH"])
     # Closes the warehouse, which writes its log into the file. What the engine has of the server is left alone: its
     # threads have not come along, and the end of the interpreter would wait for them.
     DuckDBConnectionManager.close_all_connections()

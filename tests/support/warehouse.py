@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,6 +64,14 @@ class Warehouse:
                 **settings,
             }
         )
+
+    def copy(self, folder: Path) -> Warehouse:
+        """The same in another folder, with files and tables of its own."""
+        copied = Warehouse(folder)
+        shutil.copytree(self.data, copied.data, dirs_exist_ok=True)
+        shutil.copy(self.path, copied.path)
+        copied._built = self._built
+        return copied
 
     def place(self, name: str, kind: str = "klines/BTCUSDT/5m", period: str = "daily") -> Path:
         """Where the archive would keep a USD-M file."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-import shutil
 import subprocess
 import sys
 import time
@@ -79,14 +78,7 @@ def landed_once(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
 @pytest.fixture
 def landed(landed_once: Warehouse, tmp_path: Path) -> Warehouse:
     """A copy of it that a test may change; the data folder is its own."""
-    return copy_of(landed_once, tmp_path / "warehouse")
-
-
-def copy_of(warehouse: Warehouse, folder: Path) -> Warehouse:
-    copied = Warehouse(folder)
-    shutil.copy(warehouse.path, copied.path)
-    shutil.copytree(warehouse.data, copied.data, dirs_exist_ok=True)
-    return copied
+    return landed_once.copy(tmp_path / "warehouse")
 
 
 def stage(warehouse: Warehouse, *models: str) -> None:
@@ -253,7 +245,7 @@ def test_a_forgotten_symbol_leaves_the_zone(landed: Warehouse) -> None:
 @pytest.fixture
 def another(landed_once: Warehouse, tmp_path: Path) -> Warehouse:
     """The same rows in a warehouse that was made at another time."""
-    other = copy_of(landed_once, tmp_path / "another")
+    other = landed_once.copy(tmp_path / "another")
     other.change("update ops.schema_version set applied_at = applied_at + interval '1 second'")
     return other
 

@@ -251,8 +251,9 @@ def test_the_command_says_what_it_did_or_why_not(passed: Warehouse) -> None:
 
 
 # A reader as clients are: opens, asks twice, closes, without any care. Every publication has one number in all tables.
+# It is half of its time in the file, and leaves the other half to the publications.
 READER = """
-import sys, duckdb
+import sys, time, duckdb
 path, numbers = sys.argv[1], set()
 print("ready", flush=True)
 reads = 0
@@ -268,6 +269,7 @@ while reads == 0 or max(numbers) < int(sys.argv[2]):
     assert len(seen) == 1, f"a mixture: {seen}"
     numbers.add(seen.pop()[0])
     reads += 1
+    time.sleep(0.02)
 print(reads, len(numbers))
 """
 
