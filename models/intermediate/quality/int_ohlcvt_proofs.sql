@@ -55,24 +55,54 @@ intervals as (
 
 ),
 
+-- The finer candles within each slot of a longer interval, whether that has a candle there or not. Slots are worked out
+-- before anything is joined by time: to hold each candle against each longer one takes the square of a history.
+finer_by_slot as (
+
+    select
+        finer.exchange,
+        finer.symbol,
+        finer.interval_minutes,
+        longer.interval as slot_interval,
+        longer.interval_minutes as slot_minutes,
+        longer.first_time,
+        {{ step_start('finer.open_time', 'longer.interval_minutes * 60') }} as slot,
+        max(finer.open_time) as last_open_time,
+        sum(finer.trade_count) as trade_count,
+        min_by(finer.open, finer.open_time) as open,
+        max(finer.high) as high,
+        min(finer.low) as low,
+        max_by(finer.close, finer.open_time) as close
+    from candles as finer
+    inner join intervals as longer
+        on
+            finer.exchange = longer.exchange
+            and finer.symbol = longer.symbol
+            and finer.interval_minutes < longer.interval_minutes
+    group by
+        finer.exchange,
+        finer.symbol,
+        finer.interval_minutes,
+        longer.interval,
+        longer.interval_minutes,
+        longer.first_time,
+        {{ step_start('finer.open_time', 'longer.interval_minutes * 60') }}
+
+),
+
 -- A finer candle has trades, so the longer candle around it must be there.
 slots_with_trades as (
 
     select
-        intervals.exchange,
-        intervals.symbol,
-        intervals.interval,
-        intervals.interval_minutes,
-        {{ step_start('candles.open_time', 'intervals.interval_minutes * 60') }} as slot,
-        max(candles.interval_minutes) as seen_in_minutes
-    from candles
-    inner join intervals
-        on
-            candles.exchange = intervals.exchange
-            and candles.symbol = intervals.symbol
-            and candles.interval_minutes < intervals.interval_minutes
-            and candles.open_time >= intervals.first_time
-    group by all
+        exchange,
+        symbol,
+        slot_interval as interval,
+        slot_minutes as interval_minutes,
+        slot,
+        max(interval_minutes) as seen_in_minutes
+    from finer_by_slot
+    where last_open_time >= first_time
+    group by exchange, symbol, slot_interval, slot_minutes, slot
 
 ),
 
@@ -108,13 +138,13 @@ counted as (
         longer.close_time as window_end,
         longer.interval_minutes as seen_in_minutes,
         longer.trade_count,
-        coalesce(sum(finer.trade_count), 0) as finer_trade_count,
+        coalesce(finer.trade_count, 0) as finer_trade_count,
         abs(longer.close) as price,
         greatest(
-            abs(longer.open - min_by(finer.open, finer.open_time)),
-            abs(longer.high - max(finer.high)),
-            abs(longer.low - min(finer.low)),
-            abs(longer.close - max_by(finer.close, finer.open_time))
+            abs(longer.open - finer.open),
+            abs(longer.high - finer.high),
+            abs(longer.low - finer.low),
+            abs(longer.close - finer.close)
         ) as price_difference
     from candles as longer
     inner join intervals
@@ -123,24 +153,13 @@ counted as (
             and longer.symbol = intervals.symbol
             and longer.interval_minutes > intervals.interval_minutes
             and longer.open_time >= intervals.first_time
-    left join candles as finer
+    left join finer_by_slot as finer
         on
             intervals.exchange = finer.exchange
             and intervals.symbol = finer.symbol
             and intervals.interval_minutes = finer.interval_minutes
-            and {{ step_start('finer.open_time', 'longer.interval_minutes * 60') }} = longer.open_time
-    group by
-        intervals.exchange,
-        intervals.symbol,
-        intervals.interval,
-        longer.open_time,
-        longer.close_time,
-        longer.interval_minutes,
-        longer.trade_count,
-        longer.open,
-        longer.high,
-        longer.low,
-        longer.close
+            and longer.interval_minutes = finer.slot_minutes
+            and longer.open_time = finer.slot
 
 ),
 
@@ -151,7 +170,24 @@ short as (
 
 ),
 
--- The shortest candle that proves it says best where.
+-- Windows of longer intervals that have a shorter one within them: the shortest that proves it says best where.
+around_shorter as (
+
+    select distinct
+        closer.exchange,
+        closer.symbol,
+        closer.interval,
+        longer.interval_minutes as seen_in_minutes,
+        {{ step_start('closer.window_start', 'longer.interval_minutes * 60') }} as window_start
+    from short as closer
+    inner join intervals as longer
+        on
+            closer.exchange = longer.exchange
+            and closer.symbol = longer.symbol
+            and closer.seen_in_minutes < longer.interval_minutes
+
+),
+
 from_longer as (
 
     select
@@ -163,18 +199,14 @@ from_longer as (
         short.seen_in_minutes,
         'absence' as proves
     from short
-    where
-        not exists (
-            select 1
-            from short as closer
-            where
-                closer.exchange = short.exchange
-                and closer.symbol = short.symbol
-                and closer.interval = short.interval
-                and closer.seen_in_minutes < short.seen_in_minutes
-                and closer.window_start >= short.window_start
-                and closer.window_end <= short.window_end
-        )
+    left join around_shorter
+        on
+            short.exchange = around_shorter.exchange
+            and short.symbol = around_shorter.symbol
+            and short.interval = around_shorter.interval
+            and short.seen_in_minutes = around_shorter.seen_in_minutes
+            and short.window_start = around_shorter.window_start
+    where around_shorter.symbol is null
 
 ),
 
