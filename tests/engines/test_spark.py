@@ -145,7 +145,8 @@ def export_by_two(warehouse: Warehouse, zone: Path) -> None:
     other = Warehouse(warehouse.folder / "other")
     shutil.copy(warehouse.path, other.path)
     other.change("update ops.schema_version set applied_at = applied_at + interval '1 second'")
-    landed = "select distinct symbol from ops.ingestion_files where symbol is not null and rows_loaded > 0 order by all"
+    # A recording is one file of many symbols; the ledger's changes name each.
+    landed = "select distinct symbol from ops.ingestion_changes where symbol is not null order by symbol"
     symbols = [name for (name,) in warehouse.query(landed)]
     assert len(symbols) > 1
     with ThreadPoolExecutor(2) as both:
