@@ -17,7 +17,7 @@ fills as (
         count(
             case when abs(fill_distance) <= cast({{ var('fill_tolerance') }} as decimal(18, 8)) then 1 end
         ) as orders_that_agree,
-        cast(median(fill_distance) as decimal(18, 8)) as median_fill_distance
+        {{ median_of_decimals('fill_distance') }} as median_fill_distance
     from orders
     group by symbol, side, bracket_symbol
 
