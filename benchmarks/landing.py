@@ -58,27 +58,31 @@ RAW_TRADES = """
 RAW_METRICS = f"market varchar, {', '.join(f'{name} {kind}' for name, kind in METRICS.items())}, file_id bigint"
 
 
-def trades_file(folder: Path, number: int, rows: int = ROWS, missing: str = "false") -> Path:
-    """A day of trades, spread over it, whose ids have no gap but those of the rows (SQL, of i) that are `missing`."""
+def trades_of_day(number: int, rows: int = ROWS, missing: str = "false") -> str:
+    """SQL of a day of trades, spread over it, whose ids have no gap but those of the rows (SQL, of i) `missing`."""
     day = FIRST_DAY + timedelta(days=number)
     start = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000)
+    return f"""
+        select
+            {number * rows} + i as agg_trade_id,
+            cast(60000 + hash(i) % 100000 / 10 as decimal(18, 2)) as price,
+            cast(hash(i + 7) % 100000 / 1000 as decimal(18, 3)) + 0.001 as quantity,
+            {number * rows * 3} + i * 3 as first_trade_id,
+            {number * rows * 3} + i * 3 + 2 as last_trade_id,
+            {start} + i * 86400000 // {rows} as transact_time,
+            hash(i + 9) % 2 = 0 as is_buyer_maker
+        from range({rows}) as numbers (i)
+        where not ({missing})
+    """
+
+
+def trades_file(folder: Path, number: int, rows: int = ROWS, missing: str = "false") -> Path:
+    """The file of such a day, as the archive has it."""
+    day = FIRST_DAY + timedelta(days=number)
     target = folder / f"data/futures/um/daily/aggTrades/BTCUSDT/BTCUSDT-aggTrades-{day}.csv"
     target.parent.mkdir(parents=True, exist_ok=True)
     with duckdb.connect() as connection:
-        connection.execute(f"""
-            copy (
-                select
-                    {number * rows} + i as agg_trade_id,
-                    cast(60000 + hash(i) % 100000 / 10 as decimal(18, 2)) as price,
-                    cast(hash(i + 7) % 100000 / 1000 as decimal(18, 3)) + 0.001 as quantity,
-                    {number * rows * 3} + i * 3 as first_trade_id,
-                    {number * rows * 3} + i * 3 + 2 as last_trade_id,
-                    {start} + i * 86400000 // {rows} as transact_time,
-                    hash(i + 9) % 2 = 0 as is_buyer_maker
-                from range({rows}) as numbers (i)
-                where not ({missing})
-            ) to '{target}' (header true)
-        """)
+        connection.execute(f"copy ({trades_of_day(number, rows, missing)}) to '{target}' (header true)")
     return target
 
 

@@ -33,8 +33,7 @@ CHANGES = [
 def test_two_weeks_with_three_late_snapshots_are_published(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in warehouse.whole_environment.items():
-        monkeypatch.setenv(name, value)
+    warehouse.lend_environment(monkeypatch)
     monkeypatch.setenv("LOADERS_DATA_DOCS", str(warehouse.folder / "docs"))
     _, printed, _ = commands.run(warehouse, "--json", "run", "--data-dir", str(RECORDS))
     steps = {step["step"]: step["outcome"] for step in json.loads(printed)["steps"]}

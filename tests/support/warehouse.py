@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pytest
 
 from loaders import warehouse
 from loaders.ingest import load
@@ -72,6 +73,17 @@ class Warehouse:
         shutil.copy(self.path, copied.path)
         copied._built = self._built
         return copied
+
+    def another(self, folder: Path) -> Warehouse:
+        """A copy that counts as a warehouse of its own: it was made at another time."""
+        copied = self.copy(folder)
+        copied.change("update ops.schema_version set applied_at = applied_at + interval '1 second'")
+        return copied
+
+    def lend_environment(self, patch: pytest.MonkeyPatch) -> None:
+        """Gives this process the environment of a command."""
+        for name, value in self.whole_environment.items():
+            patch.setenv(name, value)
 
     def place(self, name: str, kind: str = "klines/BTCUSDT/5m", period: str = "daily") -> Path:
         """Where the archive would keep a USD-M file."""

@@ -72,9 +72,9 @@ snapshots_off_grid as (
     select
         'snapshots_off_grid' as check_name,
         symbol,
-        count(*) filter (where snapshot_at != {{ candle_start('snapshot_at') }}) as value,
+        count(*) filter (where not ({{ is_on_grid('snapshot_at') }})) as value,
         'snapshots that are of no five-minute step, the first at '
-        || cast(min(snapshot_at) filter (where snapshot_at != {{ candle_start('snapshot_at') }}) as string) as finding
+        || cast(min(snapshot_at) filter (where not ({{ is_on_grid('snapshot_at') }})) as string) as finding
     from snapshots
     group by symbol
 

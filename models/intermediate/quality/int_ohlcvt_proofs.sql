@@ -170,7 +170,8 @@ short as (
 
 ),
 
--- Windows of longer intervals that have a shorter one within them: the shortest that proves it says best where.
+-- Windows of longer intervals that have a shorter one within them: the shortest that proves it says best where. Lengths
+-- divide one another, so what begins in a slot ends in it.
 around_shorter as (
 
     select distinct

@@ -25,7 +25,7 @@ renamed as (
         sum_taker_long_short_vol_ratio as taker_buy_sell_volume_ratio,
 
         -- flags
-        snapshot_at = {{ candle_start('snapshot_at') }} as is_on_grid,
+        {{ is_on_grid('snapshot_at') }} as is_on_grid,
 
         -- times
         snapshot_at,

@@ -82,8 +82,7 @@ def test_a_run_publishes_what_passed_and_names_the_refused_file(
         "LOADERS_NOTIFY": f"{sys.executable} -c \"{SAVE}\" '{told}'",
     }
 
-    for name, value in warehouse.whole_environment.items():
-        monkeypatch.setenv(name, value)
+    warehouse.lend_environment(monkeypatch)
     status, printed, said = commands.run(warehouse, "--json", "run")
     assert status == 1, said
     answer = json.loads(printed)
@@ -282,8 +281,7 @@ def test_a_signal_ends_the_step_that_runs_and_the_next_run_goes_on(
 ) -> None:
     target = passed.folder / "marts.duckdb"
     passed.environment["LOADERS_DATA_DOCS"] = str(passed.folder / "docs")
-    for name, value in passed.whole_environment.items():
-        monkeypatch.setenv(name, value)
+    passed.lend_environment(monkeypatch)
     publish.publish(passed.settings, passed.path, target)
     last_file = target.read_bytes()
     archive.klines(passed.data, "CCCUSDT", "2024-03-02")
