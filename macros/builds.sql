@@ -3,6 +3,12 @@
     tested as a whole from one that was not. A run that was killed leaves its row without an end.
 -#}
 
+{#- Ids of nodes that are left out since nothing below them changed after the last whole build, which `loaders run` finds. -#}
+{% macro unchanged_nodes() %}
+    {%- do return(env_var('LOADERS_UNCHANGED_NODES', '').split()) -%}
+{% endmacro %}
+
+
 {#- on-run-start: the run begins, and so many changes were landed. `loaders run` says by which project and of which files;
     a dbt that was started by hand, perhaps with other vars, leaves both unknown. -#}
 {% macro record_build_start() %}
@@ -14,6 +20,24 @@
             ~ "nullif('" ~ env_var('LOADERS_PROJECT_HASH', '') ~ "', ''), "
             ~ "nullif('" ~ env_var('LOADERS_FILES_HASH', '') ~ "', ''), "
             ~ "coalesce((select max(change_id) from ops.ingestion_changes), 0)"
+        ) -%}
+        {{ pass_over_unchanged() }}
+    {%- endif -%}
+{% endmacro %}
+
+
+{#- Incremental models that are left out have worked in all changes there are, since none concerns them, and rebuild
+    nothing: so models above them can go on, and tests of views above them look at no old plan. -#}
+{% macro pass_over_unchanged() %}
+    {%- set names = [] -%}
+    {%- for id in unchanged_nodes() if graph.nodes[id].config.get('incremental_strategy') == 'rebuild' -%}
+        {%- do names.append(graph.nodes[id].name) -%}
+    {%- endfor -%}
+    {%- if names -%}
+        {%- set among = "where model in ('" ~ names | join("', '") ~ "')" -%}
+        {%- do run_query("delete from state.rebuild_plan " ~ among) -%}
+        {%- do run_query(
+            "update state.incremental_models set change_id = (select max(change_id) from ops.ingestion_changes) " ~ among
         ) -%}
     {%- endif -%}
 {% endmacro %}
@@ -36,9 +60,11 @@
             {%- endif -%}
         {%- endfor -%}
         {%- set left_out = [] -%}
+        {%- set unchanged = unchanged_nodes() -%}
         {%- for node in graph.nodes.values() -%}
             {%- if node.resource_type in ['model', 'seed', 'snapshot', 'test'] and node.unique_id not in seen
-                and node.config.get('enabled', true) and node.config.get('materialized') != 'ephemeral' -%}
+                and node.unique_id not in unchanged and node.config.get('enabled', true)
+                and node.config.get('materialized') != 'ephemeral' -%}
                 {%- do left_out.append(node.unique_id) -%}
             {%- endif -%}
         {%- endfor -%}

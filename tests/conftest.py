@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
 
 from loaders.progress import Reporter
 from loaders.runs import dbt
+from loaders.runs.dbt_process import BuildRequest
 from loaders.validation import runner
 from tests.support import archive, dbt_server
 from tests.support.warehouse import Warehouse
@@ -74,10 +76,9 @@ def forked_dbt() -> Iterator[None]:
     """Builds of runs in this process are forks of a dbt that has parsed: each would begin with starting one."""
 
     def run(
-        project: Path, path: Path, reporter: Reporter | None, told: Mapping[str, str], options: Sequence[str]
-    ) -> tuple[int, str]:
-        arguments = ["build", "--quiet", "--exclude-resource-type", "unit_test", *options]
-        return dbt_server.run(arguments, project, {**os.environ, **told, "LOADERS_WAREHOUSE": str(path)})
+        project: Path, path: Path, reporter: Reporter | None, told: Mapping[str, str], request: BuildRequest
+    ) -> tuple[int, str, Mapping[str, Any]]:
+        return dbt_server.build(request, project, {**os.environ, **told, "LOADERS_WAREHOUSE": str(path)})
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dbt, "_run", run)

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -20,26 +20,15 @@ from loaders.errors import LoadersError
 from loaders.progress import Reporter
 from loaders.queries.about_rows import about_query
 from loaders.rendering import near
+from loaders.runs.dbt_process import ENDED, BuildRequest
 from loaders.warehouse import readiness
-from loaders.warehouse.readiness import LastBuild
+from loaders.warehouse.readiness import LastBuild, RunQuery
 
-# Ends with the process that began it, however that ended: dbt must not write on when nobody holds the lock for it.
-_PROGRAM = """
-import os, sys, threading
-
-def end_with_parent():
-    os.read(0, 1)
-    os._exit(1)
-
-threading.Thread(target=end_with_parent, daemon=True).start()
-from dbt.cli.main import cli
-sys.exit(cli())
-"""
-# Unit tests run the models on given rows, so the data of a night tells them nothing new; `make test` runs them.
-_BUILD = ("build", "--exclude-resource-type", "unit_test")
-# Decides what tests look at, and nothing of what models make (macros/incremental/rows_to_test.sql).
-_EVERYTHING = ("--vars", "{test_everything: true}")
 _BAD = ("error", "fail", "runtime error")
+
+# What dbt is told besides: lines of JSON come on stdout. Its log file has what these say, and not the 9 MB that it can
+# say of each build; its reports of nodes and project, which take a second to write, are for those who call dbt by hand.
+_OPTIONS = ("--no-use-colors", "--log-format", "json", "--no-write-json", "--log-level-file", "info")
 
 #: What of the project decides what is built, below its folder.
 _PROJECT_FILES = ("dbt_project.yml", "profiles.yml", "packages.yml", "macros", "models", "seeds", "tests/dbt")
@@ -55,13 +44,24 @@ REMEDY = (
 class Built:
     """How a build ended: dbt's exit status, what it printed, and each model or test that failed, with its message.
 
-    The message of a test also says which symbols and days its rows are about, and where its query lies.
+    The message of a test also says which symbols and days its rows are about, and where its query lies. `nodes` were
+    built or tested; `unchanged` were left out, since nothing below them changed.
     """
 
     status: int
     printed: str
     nodes: int
     failures: tuple[tuple[str, str], ...]
+    unchanged: int = 0
+
+    @property
+    def summary(self) -> str:
+        """One line."""
+        failed = f"{len(self.failures)} of " if self.status else ""
+        line = f"{failed}{self.nodes} models, seeds and tests"
+        if self.status:
+            line += f" failed (dbt's status {self.status})"
+        return f"{line}; nothing changed below {self.unchanged} more" if self.unchanged else line
 
 
 def build(
@@ -72,16 +72,41 @@ def build(
     reporter: Reporter | None = None,
     full: bool = False,
 ) -> Built:
-    """`dbt build` of the whole project but the unit tests of models, by this interpreter, into the warehouse at `path`.
+    """`dbt build` of all that changed but the unit tests of models, by this interpreter, into the warehouse at `path`.
 
-    Tests look at what the build made, or at everything if `full`. `reporter` is told which model or test runs, and how
-    many there are. Holds the writer's lock, as loaders do. Raises
-    `WarehouseBusy`.
+    Where the build before was whole, and of the same project, what stands on files that are the same is left out; if
+    `full`, nothing is. Tests look at what the build made, or at everything if `full`. `reporter` is told which model or
+    test runs, and how many there are. Holds the writer's lock, as loaders do. Raises `WarehouseBusy`.
     """
     with warehouse.write_lock(path, wait_seconds=wait_seconds):
         # Nobody lands anything under this lock, so the build sees the files that are told here.
-        told = {"LOADERS_PROJECT_HASH": project_hash(project), "LOADERS_FILES_HASH": _files_hash(path)}
-        return _build(project, path, reporter, told, _EVERYTHING if full else ())
+        told = {"LOADERS_PROJECT_HASH": project_hash(project), "LOADERS_FILES_HASH": ""}
+        request = BuildRequest(test_everything=full)
+        if path.exists():
+            with warehouse.reader(path) as connection:
+
+                def read(sql: str) -> list[tuple[Any, ...]]:
+                    return connection.execute(sql).fetchall()
+
+                told["LOADERS_FILES_HASH"] = readiness.files_hash(read)
+                if not full:
+                    request = _changes(read, told["LOADERS_PROJECT_HASH"])
+        return _build(project, path, reporter, told, request)
+
+
+def _changes(read: RunQuery, of_project: str) -> BuildRequest:
+    """Of which datasets files came or went since a whole build by this project; everything if there is none.
+
+    Without a change there is a file that was refused, of which the checks must tell: everything, too.
+    """
+    whole = readiness.whole_build(readiness.state_of(read))
+    if whole is None or whole.project_hash != of_project:
+        return BuildRequest()
+    changed = frozenset(
+        read(f"select distinct exchange, dataset from ops.ingestion_changes where change_id > {whole.change_id}")
+    )
+    landed = frozenset(read("select distinct exchange, dataset from ops.ingestion_files where status = 'loaded'"))
+    return BuildRequest(changed, landed) if changed else BuildRequest()
 
 
 def build_that_stands(project: Path, path: Path, *, wait_seconds: float = 0) -> LastBuild | None:
@@ -121,39 +146,40 @@ def project_hash(project: Path) -> str:
     return found.hexdigest()[:32]
 
 
-def _files_hash(path: Path) -> str:
-    if not path.exists():
-        return ""
-    with warehouse.reader(path) as connection:
-        return readiness.files_hash(lambda sql: connection.execute(sql).fetchall())
-
-
 def _build(
-    project: Path, path: Path, reporter: Reporter | None, told: Mapping[str, str], options: Sequence[str]
+    project: Path, path: Path, reporter: Reporter | None, told: Mapping[str, str], request: BuildRequest
 ) -> Built:
-    results = Path(os.environ.get("DBT_TARGET_PATH") or "target")
-    results = (results if results.is_absolute() else project / results) / "run_results.json"
-    # What another run left there must not be taken for this one's.
-    results.unlink(missing_ok=True)
-    status, printed = _run(project, path, reporter, told, options)
-    nodes = json.loads(results.read_text(encoding="utf-8"))["results"] if results.exists() else []
+    status, printed, ended = _run(project, path, reporter, told, request)
     # dbt names exposures among its results, and does nothing with them.
-    nodes = [node for node in nodes if not node["unique_id"].startswith("exposure.")]
+    nodes = [node for node in ended["results"] if not node["unique_id"].startswith("exposure.")]
+    target = Path(os.environ.get("DBT_TARGET_PATH") or "target")
     failures = tuple(
-        (node["unique_id"].split(".", 2)[-1], message_of(node, path, results.parent))
+        (
+            node["unique_id"].split(".", 2)[-1],
+            message_of(node, path, target if target.is_absolute() else project / target),
+        )
         for node in nodes
         if node["status"] in _BAD
     )
-    return Built(status, printed, len(nodes), failures)
+    return Built(status, printed, len(nodes), failures, ended["unchanged"])
 
 
 def _run(
-    project: Path, path: Path, reporter: Reporter | None, told: Mapping[str, str], options: Sequence[str]
-) -> tuple[int, str]:
-    """dbt's exit status, and what it said of warnings and errors."""
+    project: Path, path: Path, reporter: Reporter | None, told: Mapping[str, str], request: BuildRequest
+) -> tuple[int, str, dict[str, Any]]:
+    """dbt's exit status, what it said of warnings and errors, and how each node ended."""
     folders = ["--project-dir", str(project), "--profiles-dir", str(project)]
+    ended: dict[str, Any] = {"results": [], "unchanged": 0}
+
+    def lines(stream: Iterable[str]) -> Iterator[str]:
+        for line in stream:
+            if line.startswith(ENDED):
+                ended.update(json.loads(line.removeprefix(ENDED)))
+            else:
+                yield line
+
     with subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM, "--no-use-colors", "--log-format", "json", *_BUILD, *options, *folders],
+        [sys.executable, "-m", "loaders.runs.dbt_process", request.to_json(), *_OPTIONS, *folders],
         cwd=project,
         env={**os.environ, **told, "LOADERS_WAREHOUSE": str(path)},
         stdin=subprocess.PIPE,
@@ -163,7 +189,7 @@ def _run(
     ) as process:
         assert process.stdout is not None
         try:
-            printed = "\n".join(troubles_of(process.stdout, reporter))
+            printed = "\n".join(troubles_of(lines(process.stdout), reporter))
             status = process.wait()
         except BaseException:
             process.kill()
@@ -171,7 +197,7 @@ def _run(
         finally:
             if reporter is not None:
                 reporter.step("")
-    return status, printed
+    return status, printed, ended
 
 
 def message_of(node: Mapping[str, Any], path: Path, target: Path) -> str:

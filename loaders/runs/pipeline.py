@@ -355,16 +355,17 @@ class _Work:
         )
         result = {
             "nodes": built.nodes,
+            "unchanged": built.unchanged,
             "failures": [{"node": name, "message": message} for name, message in built.failures],
         }
         if built.status == 0:
-            return self._step("build", "ok", f"{built.nodes} models, seeds and tests", result=result)
+            return self._step("build", "ok", built.summary, result=result)
         print(built.printed, file=sys.stderr)
         details = tuple(f"{name}: {' '.join(message.split())[:300]}" for name, message in built.failures)
         return self._step(
             "build",
             "failed",
-            f"{len(built.failures)} of {built.nodes} models, seeds and tests failed (dbt's status {built.status})",
+            built.summary,
             details=(*_few(details), dbt.REMEDY),
             result=result,
         )

@@ -142,6 +142,16 @@ def _build_trouble(change_id: int, last: LastBuild | None) -> str | None:
     return _LANDED_SINCE if last.change_id != change_id else None
 
 
+def whole_build(state: State) -> LastBuild | None:
+    """The last build if it was of the whole project, without a failure, and it is known what it worked in; else None.
+
+    Something may have been landed or forgotten since.
+    """
+    last = state.last_build
+    stands = last is not None and state.build_trouble in (None, _LANDED_SINCE) and last.change_id is not None
+    return last if stands else None
+
+
 def require_built(path: Path, read: RunQuery) -> None:
     """Raises `NotBuilt` where dbt has never been, `WarehouseRenamed` where its views name a file of another name."""
     if _last_build(read) is None:

@@ -24,9 +24,13 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from loaders.runs import dbt_process
+from loaders.runs.dbt_process import ENDED, BuildRequest
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -36,9 +40,20 @@ _SECONDS = 300
 
 def run(arguments: list[str], project: Path, environment: dict[str, str]) -> tuple[int, str]:
     """Runs dbt in a fork of this process's server; gives its exit status and what it printed."""
+    return _asked({"arguments": arguments}, project, environment)
+
+
+def build(request: BuildRequest, project: Path, environment: dict[str, str]) -> tuple[int, str, Mapping[str, Any]]:
+    """Does so for a build of `loaders run`, which leaves out what did not change; gives how each node ended, too."""
+    asked = {"arguments": ["build", "--quiet"], "request": request.to_json()}
+    status, printed = _asked(asked, project, environment)
+    printed, _, ended = printed.partition(ENDED)
+    return status, printed, json.loads(ended) if ended else {"results": [], "unchanged": 0}
+
+
+def _asked(request: dict[str, Any], project: Path, environment: dict[str, str]) -> tuple[int, str]:
     with tempfile.NamedTemporaryFile("r") as printed:
-        request = {
-            "arguments": arguments,
+        request |= {
             "project": str(project),
             "environment": environment,
             "printed": printed.name,
@@ -156,9 +171,14 @@ def _run(request: dict[str, Any], manifest: Any) -> None:
     os.chdir(request["project"])
     # The static parser's threads have not come along either: a fork that parses for itself would wait for them.
     parsing = [] if parsed else ["--no-static-parser"]
-    done = dbtRunner(manifest=manifest if parsed else None).invoke([*request["arguments"], *parsing])
-    if done.exception is not None:
-        print(done.exception, file=sys.stderr)
+    own = manifest if parsed else None
+    if "request" in request:
+        _, *options = request["arguments"]
+        status, ended = dbt_process.build(BuildRequest.from_json(request["request"]), [*options, *parsing], own)
+        print(ENDED + json.dumps(ended))
+    else:
+        done = dbtRunner(manifest=own).invoke([*request["arguments"], *parsing])
+        status = dbt_process.exit_status(done)
     if command == "parse" and parsed:
         write_manifest(manifest, request["environment"]["DBT_TARGET_PATH"])
     # Closes the warehouse, which writes its log into the file. What the engine has of the server is left alone: its
@@ -167,8 +187,7 @@ def _run(request: dict[str, Any], manifest: Any) -> None:
     gc.collect()
     sys.stdout.flush()
     sys.stderr.flush()
-    # The statuses of dbt's command line.
-    os._exit(0 if done.success else 1 if done.exception is None else 2)
+    os._exit(status)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,180 @@
+"""dbt, in a process of its own that `loaders.runs.dbt` starts: builds what changed, and tells how each node ended.
+
+The project is parsed once. What stands on landed files that did not change since a whole build by the same project
+would come out as it is, so it is left out, with its tests: seeds, views, models of other datasets. That is most of a
+night.
+
+Its arguments are a request as JSON. On stdout come dbt's log as lines of JSON, then one line that begins with `ENDED`.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+#: Before the JSON of how the build went.
+ENDED = "loaders: ended "
+
+#: The variable that tells the macros which nodes are left out because nothing below them changed.
+UNCHANGED = "LOADERS_UNCHANGED_NODES"
+
+# Unit tests run the models on given rows, so the data of a night tells them nothing new; `make test` runs them.
+BUILD = ("build", "--exclude-resource-type", "unit_test")
+# Decides what tests look at, and nothing of what models make (macros/incremental/rows_to_test.sql).
+_EVERYTHING = ("--vars", "{test_everything: true}")
+
+Dataset = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRequest:
+    """What is to be built. Datasets are pairs of exchange and dataset.
+
+    `changed` are those of which files were landed or forgotten since the last whole build by the same project, None
+    where there is no such build, so that everything is built; `landed` are those that have files. `test_everything`
+    lets tests look at all rows.
+    """
+
+    changed: Collection[Dataset] | None = None
+    landed: Collection[Dataset] = ()
+    test_everything: bool = False
+
+    @classmethod
+    def from_json(cls, text: str) -> BuildRequest:
+        """Reads what `to_json` wrote."""
+        read = json.loads(text)
+        changed = read["changed"]
+        return cls(
+            None if changed is None else frozenset(map(tuple, changed)),
+            frozenset(map(tuple, read["landed"])),
+            read["test_everything"],
+        )
+
+    def to_json(self) -> str:
+        """The request as one line."""
+        return json.dumps(
+            {name: list(of) if isinstance(of, (set, frozenset)) else of for name, of in asdict(self).items()}
+        )
+
+
+def nodes_to_build(manifest: Any, request: BuildRequest) -> tuple[list[str], list[str]] | None:
+    """What a change concerns: full names of models and tests, and the ids of all other nodes; None for everything.
+
+    A model stands on the sources below it. One whose `meta.empty_without` names datasets has no rows where one of
+    these has no file.
+    """
+    changed = request.changed
+    if changed is None:
+        return None
+    there = {dataset for _, dataset in (*request.landed, *changed)}
+    known: dict[str, bool] = {}
+
+    def is_changed(node_id: str) -> bool:
+        if node_id not in known:
+            known[node_id] = _is_source_changed(node_id) if node_id in manifest.sources else _is_node_changed(node_id)
+        return known[node_id]
+
+    def _is_source_changed(node_id: str) -> bool:
+        meta = manifest.sources[node_id].config.meta
+        # The ledger's own tables have no dataset: what they say of one changes with its files.
+        return (meta.get("exchange"), meta.get("dataset")) in changed
+
+    def _is_node_changed(node_id: str) -> bool:
+        node = manifest.nodes[node_id]
+        if node.resource_type == "seed":
+            return False
+        needed = node.config.meta.get("empty_without", []) if node.resource_type == "model" else []
+        return all(dataset in there for dataset in needed) and any(map(is_changed, node.depends_on.nodes))
+
+    chosen, unchanged = [], []
+    for node_id, node in manifest.nodes.items():
+        if node.resource_type not in ("model", "seed", "test") or node.config.materialized == "ephemeral":
+            continue
+        is_built = node.resource_type == "test" or node.config.materialized not in ("view", "seed")
+        if is_built and is_changed(node_id):
+            # The name alone may be that of a folder, or of the project.
+            chosen.append(".".join(node.fqn))
+        else:
+            unchanged.append(node_id)
+    return chosen, unchanged
+
+
+def build(
+    request: BuildRequest, options: Sequence[str], manifest: Any = None, *, parsed: Callable[[], None] = lambda: None
+) -> tuple[int, Mapping[str, Any]]:
+    """Builds in this process; gives dbt's exit status, and how each node ended.
+
+    `options` go to dbt. `manifest` is the project if it was parsed before; `parsed` is called once
+    it is.
+    """
+    from dbt.cli.main import dbtRunner
+
+    if manifest is None:
+        read = dbtRunner().invoke(["parse", *options])
+        if not read.success:
+            return exit_status(read), {"results": [], "unchanged": 0}
+        manifest = read.result
+    parsed()
+    arguments = [*BUILD, *options, *(_EVERYTHING if request.test_everything else ())]
+    chosen = nodes_to_build(manifest, request)
+    os.environ.pop(UNCHANGED, None)
+    if chosen is not None:
+        names, unchanged = chosen
+        os.environ[UNCHANGED] = " ".join(unchanged)
+        arguments += ["--indirect-selection", "empty", "--select", *(f"fqn:{name}" for name in names)]
+    done = dbtRunner(manifest=manifest).invoke(arguments)
+    return exit_status(done), {
+        "results": [
+            {
+                "unique_id": one.node.unique_id,
+                "status": str(one.status),
+                "message": one.message,
+                "compiled_code": getattr(one.node, "compiled_code", None),
+            }
+            for one in (done.result or ())
+        ],
+        "unchanged": len(chosen[1]) if chosen is not None else 0,
+    }
+
+
+def exit_status(done: Any) -> int:
+    """The exit status that dbt's own command line would have; an exception is printed."""
+    if done.exception is not None:
+        print(done.exception, file=sys.stderr)
+        return 2
+    return 0 if done.success else 1
+
+
+def keep_everything() -> None:
+    """Stops the search for unused objects.
+
+    The process lives for one build: going through the parsed project again and again took a fifth of its time, and
+    found next to nothing.
+    """
+    gc.freeze()
+    gc.disable()
+
+
+def _end_with_parent() -> None:
+    # However the parent ended: dbt must not write on when nobody holds the lock for it.
+    os.read(0, 1)
+    os._exit(1)
+
+
+def main() -> None:
+    """Builds what the arguments ask for."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    request, *options = sys.argv[1:]
+    status, ended = build(BuildRequest.from_json(request), options, parsed=keep_everything)
+    print(ENDED + json.dumps(ended), flush=True)
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()
