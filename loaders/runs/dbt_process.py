@@ -90,7 +90,11 @@ def nodes_to_build(manifest: Any, request: BuildRequest) -> tuple[list[str], lis
         if node.resource_type == "seed":
             return False
         needed = node.config.meta.get("empty_without", []) if node.resource_type == "model" else []
-        return all(dataset in there for dataset in needed) and any(map(is_changed, node.depends_on.nodes))
+        below = node.depends_on.nodes
+        # A test of the ledger itself.
+        if node.resource_type == "test" and all(one in manifest.sources for one in below):
+            return True
+        return all(dataset in there for dataset in needed) and any(map(is_changed, below))
 
     chosen, unchanged = [], []
     for node_id, node in manifest.nodes.items():

@@ -246,7 +246,12 @@
             and ({{ model.config.meta.get('changes_where', 'true') }})
         group by exchange, symbol;
 
-        {% for reach in rebuild_reaches() -%}
+        {% set reaches = rebuild_reaches() -%}
+        {% if reaches -%}
+            {{ set_rebuild_floor() }}
+        {%- endif %}
+
+        {% for reach in reaches -%}
             update state.rebuild_plan
             set rebuild_from = farthest.reaches_back_to
             from (

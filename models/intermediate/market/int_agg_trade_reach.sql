@@ -1,8 +1,10 @@
 with
 
+-- None reaches further than a day, so a rebuild asks only of candles from a day before it on.
 candles as (
 
     select * from {{ ref('int_agg_trade_candles_5m') }}
+    where open_time >= {{ rebuild_floor() }} - interval '1 day'
 
 ),
 
