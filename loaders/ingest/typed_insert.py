@@ -127,7 +127,7 @@ def _checked(
         f"""
         select
             file_id, count(*), epoch_us(min({time})), epoch_us(max({time})), min({symbol}), max({symbol}),
-            count(*) filter (where ({" and ".join(conditions)}) is not true), {distinct}, {low}, {high}
+            count(*) - count_if({" and ".join(conditions)}), {distinct}, {low}, {high}
         from {table.quoted}
         where file_id between $1 and $2
         group by file_id
