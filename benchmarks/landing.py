@@ -24,7 +24,7 @@ import zipfile
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 
@@ -86,22 +86,41 @@ def trades_file(folder: Path, number: int, rows: int = ROWS, missing: str = "fal
     return target
 
 
-def load(folder: Path, warehouse: Path) -> tuple[float, float]:
-    """Seconds and peak megabytes of one load."""
+class Took(NamedTuple):
+    """What a process took."""
+
+    seconds: float
+    cpu_seconds: float
+    peak_mb: float
+
+
+def watched(arguments: list[str], told: str = "") -> Took:
+    """Runs a process to its end; `told` is its standard input."""
     before = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-m", "loaders", "--warehouse", str(warehouse), "load", "--data-dir", str(folder)],
+        [sys.executable, *arguments],
         cwd=ROOT,
+        stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        text=True,
     )
+    assert process.stdin is not None
+    process.stdin.write(told)
+    process.stdin.close()
     _, status, usage = os.wait4(process.pid, 0)
-    assert status == 0, f"the load ended with {status}"
-    return time.perf_counter() - before, usage.ru_maxrss / 1024
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, f"{arguments[:2]} ended with {process.returncode}"
+    return Took(time.perf_counter() - before, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
-def bare(files: list[Path], target: Path, table: str, insert: str) -> float:
-    """Seconds of a bare insert, file by file, as a process of its own like the load."""
+def load(folder: Path, warehouse: Path) -> Took:
+    """One load, as a user runs it."""
+    return watched(["-m", "loaders", "--warehouse", str(warehouse), "load", "--data-dir", str(folder)])
+
+
+def bare(files: list[Path], target: Path, table: str, insert: str) -> Took:
+    """A bare insert, file by file, as a process of its own like the load."""
     for path in (target, target.with_name(target.name + ".wal")):
         path.unlink(missing_ok=True)
     program = """
@@ -112,10 +131,7 @@ with duckdb.connect(target, config={"storage_compatibility_version": "v1.5.0"}) 
     for file in files:
         connection.execute(insert, [file])
 """
-    before = time.perf_counter()
-    arguments = json.dumps([str(target), table, insert, [str(file) for file in files]])
-    subprocess.run([sys.executable, "-c", program], input=arguments, text=True, check=True)
-    return time.perf_counter() - before
+    return watched(["-c", program], json.dumps([str(target), table, insert, [str(file) for file in files]]))
 
 
 def columns_of(columns: dict[str, str]) -> str:
@@ -145,14 +161,12 @@ def compare(folder: Path, runs: int = 3) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.write(file, file.name)
-    seconds: dict[str, list[float]] = {name: [] for name in ("load", "load of zips", "bare", "bare with key")}
+    took: dict[str, list[Took]] = {name: [] for name in ("load", "load of zips", "bare", "bare with key")}
     for _ in range(runs):
-        seconds["load"].append(load(plain, fresh(folder / "load.duckdb"))[0])
-        seconds["bare"].append(
-            bare(files, folder / "bare.duckdb", f"create table t ({RAW_TRADES})", insert_of("insert"))
-        )
-        seconds["load of zips"].append(load(zipped, fresh(folder / "load.duckdb"))[0])
-        seconds["bare with key"].append(
+        took["load"].append(load(plain, fresh(folder / "load.duckdb")))
+        took["bare"].append(bare(files, folder / "bare.duckdb", f"create table t ({RAW_TRADES})", insert_of("insert")))
+        took["load of zips"].append(load(zipped, fresh(folder / "load.duckdb")))
+        took["bare with key"].append(
             bare(
                 files,
                 folder / "bare.duckdb",
@@ -160,12 +174,19 @@ def compare(folder: Path, runs: int = 3) -> None:
                 insert_of("insert or ignore"),
             )
         )
-    medians = {name: statistics.median(values) for name, values in seconds.items()}
-    for name, median in medians.items():
-        print(f"{name:15} {median:7.2f} s   {10 * ROWS / median / 1e6:5.2f} M rows/s   {seconds[name]}")
-    print(f"rows/s, load ÷ bare insert            {medians['bare'] / medians['load']:.2f}   (to reach: 0.85)")
-    print(f"rows/s, load ÷ insert or ignore       {medians['bare with key'] / medians['load']:.2f}   (to reach: 2.0)")
-    print(f"rows/s, load of zips ÷ bare insert    {medians['bare'] / medians['load of zips']:.2f}   (to reach: 0.70)")
+    seconds = {name: statistics.median(one.seconds for one in each) for name, each in took.items()}
+    cpu = {name: statistics.median(one.cpu_seconds for one in each) for name, each in took.items()}
+    for name, each in took.items():
+        all_seconds = ", ".join(f"{one.seconds:.2f}" for one in each)
+        rate = 10 * ROWS / seconds[name] / 1e6
+        print(f"{name:15} {seconds[name]:7.2f} s ({all_seconds})   {cpu[name]:6.2f} s of CPU   {rate:5.2f} M rows/s")
+    for what, name, other, wanted in (
+        ("load ÷ bare insert", "load", "bare", 0.9),
+        ("load ÷ insert or ignore", "load", "bare with key", 2.0),
+        ("load of zips ÷ bare insert", "load of zips", "bare", 0.7),
+    ):
+        ratio = f"{seconds[other] / seconds[name]:.2f} (CPU {cpu[other] / cpu[name]:.2f})"
+        print(f"rows/s, {what:28} {ratio}   (to reach: {wanted})")
 
 
 def grow(folder: Path) -> None:
@@ -173,12 +194,12 @@ def grow(folder: Path) -> None:
     short, long = folder / "short", folder / "long"
     for number in range(10):
         trades_file(short, number)
-    _, memory_short = load(short, fresh(folder / "short.duckdb"))
+    memory_short = load(short, fresh(folder / "short.duckdb")).peak_mb
     shutil.rmtree(short)
     for number in range(100):
         trades_file(long, number)
     warehouse = fresh(folder / "long.duckdb")
-    seconds, memory_long = load(long, warehouse)
+    seconds, _, memory_long = load(long, warehouse)
     with duckdb.connect(str(warehouse), read_only=True) as connection:
         ends = [
             row[0] for row in connection.execute("select finished_at from ops.ingestion_files order by 1").fetchall()
@@ -261,8 +282,8 @@ def many_small(folder: Path, files: int = 2131) -> None:
     loads, bares = [], []
     for _ in range(3):
         warehouse = fresh(folder / "small.duckdb")
-        loads.append(load(data, warehouse)[0])
-        bares.append(bare(paths, folder / "bare.duckdb", f"create table t ({RAW_METRICS})", insert))
+        loads.append(load(data, warehouse).seconds)
+        bares.append(bare(paths, folder / "bare.duckdb", f"create table t ({RAW_METRICS})", insert).seconds)
     ratio = statistics.median(bares) / statistics.median(loads)
     print(f"{files} files: load {loads} s, bare inserts {bares} s")
     print(f"files/s, load ÷ bare insert                 {ratio:.2f}   (to reach: 0.5)")

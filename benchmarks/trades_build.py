@@ -108,7 +108,7 @@ def landed(folder: Path, millions: int) -> Path:
     for first in range(0, days, BATCH):
         for number in range(first, min(first + BATCH, days)):
             trades_file(data, number)
-        memory = max(memory, load(data, warehouse)[1])
+        memory = max(memory, load(data, warehouse).peak_mb)
         shutil.rmtree(data)
     # Two days once more, as people have them who keep months, too; some trades are missing there.
     month = FIRST_DAY + timedelta(days=days - 2)
@@ -121,7 +121,7 @@ def landed(folder: Path, millions: int) -> Path:
                 lines = trades_file(data, number, missing="i % 1000 = 7").read_bytes()
                 target.write(lines if target.tell() == 0 else lines.partition(b"\n")[2])
     shutil.rmtree(data / "data/futures/um/daily")
-    memory = max(memory, load(data, warehouse)[1])
+    memory = max(memory, load(data, warehouse).peak_mb)
     shutil.rmtree(data)
     seconds = time.perf_counter() - before
     size = warehouse.stat().st_size / 2**30

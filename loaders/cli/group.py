@@ -16,6 +16,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
+import attrs
 import click
 from click.core import ParameterSource
 
@@ -79,7 +80,7 @@ def _apply(context: click.Context, option: click.Parameter, value: Any) -> None:
     if option is json_option and value:
         context.obj = replace(context.obj, as_json=True)
     if option is warehouse_option and value is not None:
-        settings = context.obj.settings.model_copy(update={"warehouse": value})
+        settings = attrs.evolve(context.obj.settings, warehouse=value)
         context.obj = replace(context.obj, settings=settings)
 
 

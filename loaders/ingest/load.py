@@ -247,6 +247,10 @@ class _Run:
                 batch, size = [], 0
             batch.append((step, outcome))
             size += outcome.text_bytes
+            if size >= self.settings.batch_bytes:
+                # No other file fits: to wait for the next one to be prepared would leave the engine idle.
+                yield batch
+                batch, size = [], 0
         if batch:
             yield batch
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import attrs
 import duckdb
 
 from loaders import warehouse
@@ -319,7 +320,7 @@ def follow(
     one: everything since the last row is asked for. Rows are landed whenever the warehouse is free.
     """
     # No request may outlast a round.
-    patient = settings.model_copy(update={"request_attempts": min(settings.request_attempts, 4)})
+    patient = attrs.evolve(settings, request_attempts=min(settings.request_attempts, 4))
     with sourcing.sources(patient, say) as opened:
         kept: BackfillResult | None = None
         done = 0

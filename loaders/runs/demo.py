@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import attrs
 import duckdb
 
 from loaders import warehouse
@@ -80,13 +81,12 @@ def run(settings: Settings, reporter: Reporter) -> Summary:
     folder = project / "demo"
     path = folder / "demo.duckdb"
     # Nothing of the demo may land in the user's own files.
-    settings = settings.model_copy(
-        update={
-            "warehouse": path,
-            "published": folder / "marts.duckdb",
-            "report": folder / "report.html",
-            "data_docs": folder / "data_docs",
-        }
+    settings = attrs.evolve(
+        settings,
+        warehouse=path,
+        published=folder / "marts.duckdb",
+        report=folder / "report.html",
+        data_docs=folder / "data_docs",
     )
     sample.write_archive(folder)
     request = Request((folder / "data",), Selection(), retries=settings.retries)

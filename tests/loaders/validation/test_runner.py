@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from loaders import warehouse
@@ -456,7 +457,7 @@ def test_pages_replace_those_of_the_last_run_and_nothing_else(passed: Warehouse,
     letters.mkdir()
     (letters / "dear.txt").write_text("Dear")
     with pytest.raises(FolderNotOurs):
-        runner.validate(settings.model_copy(update={"data_docs": letters}), passed.path, asked=asked)
+        runner.validate(attrs.evolve(settings, data_docs=letters), passed.path, asked=asked)
     assert (letters / "dear.txt").read_text() == "Dear"
 
 
