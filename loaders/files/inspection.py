@@ -30,9 +30,11 @@ from loaders.files.archives import (
 from loaders.files.discovery import Candidate
 from loaders.paths import can_be_a_pattern
 
-_HEAD = 1 << 16
+_HEAD = 1 << 14
 _TAIL = 1 << 12
 _HEAD_LINES = 50
+# Forms of lines that are known to be clean; text of people's own may have as many as lines.
+_FORMS_KEPT = 1000
 
 _DIGITS = b"0123456789"
 # Two writes this close together may leave the same times on a file.
@@ -135,14 +137,15 @@ class _Scan:
     short_decimals: bool = True
     _scale: int = field(init=False)
     _long: re.Pattern[bytes] = field(init=False)
-    _lines: re.Pattern[bytes] = field(init=False)
-    _open_line: bytes = b"\n"
+    _line: re.Pattern[bytes] = field(init=False)
+    _clean: set[bytes] = field(default_factory=set)
+    _open_line: bytes = b""
 
     def __post_init__(self) -> None:
         scales = (column.scale for column in self.layout.columns if column.kind is Kind.DECIMAL)
         self._scale = min(scales, default=_SHORT)
         self._long = re.compile(rb"\.\d{%d}" % (self._scale + 1))
-        self._lines = _lines_without_digits(self.layout)
+        self._line = _line_without_digits(self.layout)
 
     def take(self, chunk: bytes) -> None:
         # A number may lie across two chunks: the end of the one before is looked at again.
@@ -167,18 +170,25 @@ class _Scan:
 
     def end(self) -> None:
         """The last line has come, with or without its newline."""
-        if self._open_line != b"\n" and self._lines.fullmatch(self._open_line) is None:
+        if self._open_line and self._line.fullmatch(self._open_line) is None:
             self.irregular = True
 
     def _look_at_lines(self, body: bytes) -> None:
         """Every whole line must look like a clean one; what begins a line waits for its rest."""
-        lines, _, rest = (self._open_line + body).rpartition(b"\n")
-        self._open_line = b"\n" + rest
-        self.irregular = self._lines.fullmatch(lines) is None or len(rest) > CHUNK
+        body = self._open_line + body
+        end = body.rfind(b"\n") + 1
+        lines, self._open_line = body[:end], body[end:]
+        # Without their digits thousands of lines have one form, or a few.
+        first = lines[: lines.find(b"\n") + 1]
+        alike = lines.count(first) * len(first) == end
+        forms = set((first if alike else lines)[:-1].split(b"\n") if end else ()) - self._clean
+        self.irregular = len(self._open_line) > CHUNK or not all(map(self._line.fullmatch, forms))
+        if len(self._clean) < _FORMS_KEPT:
+            self._clean |= forms
 
 
-def _lines_without_digits(layout: FileLayout) -> re.Pattern[bytes]:
-    """Clean lines of a layout, each after a newline, without their digits."""
+def _line_without_digits(layout: FileLayout) -> re.Pattern[bytes]:
+    """A clean line of a layout, without its digits."""
     derived = {name for name, _ in layout.derived}
     cells = [
         # What a derived column is made of is judged in SQL, for both readers alike.
@@ -187,7 +197,7 @@ def _lines_without_digits(layout: FileLayout) -> re.Pattern[bytes]:
     ]
     always = len(layout.columns)
     line = b",".join(cells[:always]) + b"".join(rb"(?:," + cell + rb")?" for cell in cells[always:])
-    return re.compile(rb"(?:\n" + line + rb")*+")
+    return re.compile(line)
 
 
 def _without_header(chunk: bytes, body: bytes, layout: FileLayout) -> bytes:

@@ -15,9 +15,12 @@ from loaders.datasets import Kind
 from loaders.files.inspection import Prepared
 from loaders.ingest.column_sql import (
     ReadSpec,
+    alignment_of,
+    minutes_of,
     raw_columns,
     required_columns,
     row_checks,
+    step_of,
     timestamp_or_null,
     typed_reader_type,
     wide_decimal,
@@ -59,27 +62,33 @@ def insert_typed(
     """
     spec = ReadSpec.of(files[0][1])
     parameters: Parameters = {"patterns": [engine_pattern(file.text) for _, file in files]}
+    identities = [file.candidate.identity for _, file in files]
     if len(files) == 1:
-        (file_id, file), *_ = files
-        parameters |= {"file_id": file_id, "market": file.candidate.identity.market}
-        parameters |= {"symbol": file.candidate.identity.symbol}
-        origin, join = {"file_id": "$file_id", "market": "$market", "symbol": "$symbol"}, ""
+        (identity,) = identities
+        parameters |= {"file_id": files[0][0], "market": identity.market, "symbol": identity.symbol}
+        origin = {name: f"${name}" for name in ("file_id", "market", "symbol")}
+        origin |= {"interval": f"'{identity.interval}'", "interval_minutes": str(minutes_of(identity.interval))}
+        join = ""
     else:
         parameters |= {
             "paths": [str(file.text) for _, file in files],
             "file_ids": [file_id for file_id, _ in files],
-            "markets": [file.candidate.identity.market for _, file in files],
-            "symbols": [file.candidate.identity.symbol for _, file in files],
+            "markets": [identity.market for identity in identities],
+            "symbols": [identity.symbol for identity in identities],
+            "intervals": [identity.interval for identity in identities],
+            "minutes": [minutes_of(identity.interval) for identity in identities],
         }
         # Names that no file publishes: metrics have a symbol of their own.
-        origin = {name: f"of_{name}" for name in ("file_id", "market", "symbol")}
+        origin = {name: f"of_{name}" for name in ("file_id", "market", "symbol", "interval", "interval_minutes")}
         join = """
             join (
                 select
                     unnest($paths) as of_path,
                     unnest($file_ids) as of_file_id,
                     unnest($markets) as of_market,
-                    unnest($symbols) as of_symbol
+                    unnest($symbols) as of_symbol,
+                    unnest($intervals) as of_interval,
+                    unnest($minutes) as of_interval_minutes
             ) as brought on source.filename = brought.of_path"""
     chosen = raw_columns(spec, table, origin)
     types = {column.name: typed_reader_type(column, narrow, spec.short_decimals) for column in spec.columns}
@@ -114,7 +123,27 @@ def _checked(
     layout = spec.layout
     time = quote(layout.time)
     symbol = "symbol" if layout.symbol_column else "null"
-    conditions = [f"({sql})" for _, sql in row_checks(spec)]
+    by_id = dict(files)
+    intervals = {file_id: file.candidate.identity.interval for file_id, file in files}
+    parameters: Parameters = {"first": files[0][0], "last": files[-1][0]}
+    if len(set(intervals.values())) == 1:
+        of_intervals = ""
+        step, alignment = str(step_of(intervals[files[0][0]])), str(alignment_of(intervals[files[0][0]]))
+    else:
+        step, alignment = "of_step", "of_alignment"
+        parameters |= {
+            "file_ids": list(intervals),
+            "steps": [step_of(interval) for interval in intervals.values()],
+            "alignments": [alignment_of(interval) for interval in intervals.values()],
+        }
+        of_intervals = """
+        join (
+            select
+                unnest($file_ids) as of_file_id,
+                unnest($steps) as of_step,
+                unnest($alignments) as of_alignment
+        ) as of_files on file_id = of_file_id"""
+    conditions = [f"({sql})" for _, sql in row_checks(layout, step, alignment)]
     conditions += [f"{quote(name)} is not null" for name in required_columns(spec, table)]
     dense = layout.sequence_column
     key = ", ".join(map(quote, layout.key))
@@ -125,15 +154,15 @@ def _checked(
         select
             file_id, count(*), epoch_us(min({time})), epoch_us(max({time})), min({symbol}), max({symbol}),
             count(*) filter (where ({" and ".join(conditions)}) is not true), {distinct}, {low}, {high}
-        from {table.quoted}
-        where file_id between $1 and $2
+        from {table.quoted}{of_intervals}
+        where file_id between $first and $last
         group by file_id
         """,
-        [files[0][0], files[-1][0]],
+        parameters,
     ).fetchall()
     landed = {}
     for file_id, rows, first, last, symbol_low, symbol_high, bad, keys, id_low, id_high in found:
-        file = dict(files)[file_id]
+        file = by_id[file_id]
         earliest, latest = time_bounds(file)
         wanted = file.candidate.identity.symbol
         if rows != file.rows or bad or not microseconds(earliest) <= first <= last <= microseconds(latest):
