@@ -65,9 +65,9 @@ class Settings(BaseModel):
         le=1,
         description="Share of rejected rows above which a file fails; one row is always allowed.",
     )
-    batch_files: int = Field(default=128, ge=1, description="Small files in one transaction, at most.")
+    batch_files: int = Field(default=256, ge=1, description="Small files in one transaction, at most.")
     batch_bytes: int = Field(
-        default=32 * 2**20, ge=1, description="Bytes of files in one transaction; a larger file has its own."
+        default=64 * 2**20, ge=1, description="Bytes of files in one transaction; a larger file has its own."
     )
     max_member_bytes: int = Field(default=64 * 2**30, ge=1, description="Largest inflated file that is taken.")
     max_ratio: int = Field(

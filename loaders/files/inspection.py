@@ -30,7 +30,7 @@ from loaders.files.archives import (
 from loaders.files.discovery import Candidate
 from loaders.paths import can_be_a_pattern
 
-_HEAD = 1 << 14
+_HEAD = 1 << 13
 _TAIL = 1 << 12
 _HEAD_LINES = 50
 # Forms of lines that are known to be clean; text of people's own may have as many as lines.
