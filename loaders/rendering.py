@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import shutil
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 
 _SIZES = ("B", "kB", "MB", "GB", "TB")
 _NARROWEST = 60
+_NARROWEST_COLUMN = 8
 
 
 def width() -> int:
@@ -72,6 +76,42 @@ def wrapped(text: str, indent: str = "", first: str | None = None) -> str:
             break_on_hyphens=False,
         )
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of `fitted`: `right`, its cells end together; `folds`, it gives way where the terminal is narrow."""
+
+    name: str
+    right: bool = False
+    folds: bool = False
+
+
+def fitted(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Iterator[list[list[str]]]:
+    """The heading and each row, as lines of padded cells; two spaces between them make a table of the terminal's width.
+
+    For thousands of rows of plain text: `rich` measures and wraps each cell, a second for every two thousand rows.
+    """
+    heading = [column.name for column in columns]
+    widths = [max(map(len, cells)) for cells in zip(heading, *rows, strict=True)]
+    left = width() - 2 * (len(columns) - 1)
+    while sum(widths) > left:
+        widest = max((place for place, column in enumerate(columns) if column.folds), key=widths.__getitem__)
+        if widths[widest] <= _NARROWEST_COLUMN:
+            break
+        widths[widest] -= 1
+    padded = [(size, column.right) for size, column in zip(widths, columns, strict=True)]
+    for row in (heading, *rows):
+        folded = [_folded(cell, size) if len(cell) > size else (cell,) for cell, size in zip(row, widths, strict=True)]
+        yield [
+            [cell.rjust(size) if right else cell.ljust(size) for cell, (size, right) in zip(line, padded, strict=True)]
+            for line in itertools.zip_longest(*folded, fillvalue="")
+        ]
+
+
+@lru_cache(maxsize=1000)
+def _folded(cell: str, size: int) -> Sequence[str]:
+    return textwrap.wrap(cell, size, break_on_hyphens=False)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = (), indent: int = 0) -> str:

@@ -121,9 +121,9 @@ class Settings:
     #: Share of rejected rows above which a file fails; one row is always allowed.
     max_rejected_share: float = attrs.field(default=0.01, metadata={"read": _number(float, 0, 1)})
     #: Small files in one transaction, at most.
-    batch_files: int = attrs.field(default=128, metadata={"read": _number(int, 1)})
+    batch_files: int = attrs.field(default=256, metadata={"read": _number(int, 1)})
     #: Bytes of files in one transaction; a larger file has its own.
-    batch_bytes: int = attrs.field(default=32 * 2**20, metadata={"read": _number(int, 1)})
+    batch_bytes: int = attrs.field(default=64 * 2**20, metadata={"read": _number(int, 1)})
     #: Largest inflated file that is taken.
     max_member_bytes: int = attrs.field(default=64 * 2**30, metadata={"read": _number(int, 1)})
     #: Largest inflation of an archive; CSV of prices shrinks 5 to 15 times.

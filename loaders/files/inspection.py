@@ -31,10 +31,9 @@ from loaders.files.archives import (
 from loaders.files.discovery import Candidate
 from loaders.paths import can_be_a_pattern
 
-_HEAD = 1 << 16
+_HEAD = 1 << 13
 _TAIL = 1 << 12
 _HEAD_LINES = 50
-
 _DIGITS = b"0123456789"
 # Two writes this close together may leave the same times on a file.
 _CLOCK_TICK_NS = 20_000_000

@@ -14,14 +14,13 @@ _DAY = INTERVALS["1d"]
 
 @dataclass(frozen=True, slots=True)
 class ReadSpec:
-    """How a statement reads: files of one spec can share it."""
+    """How a statement reads: files of one spec can share it, whatever their symbols and intervals."""
 
     layout: FileLayout
     columns: tuple[Column, ...]
     header: bool
     unit: int
     kline_type: str | None
-    interval: str | None
     provider: str | None
     short_decimals: bool
 
@@ -35,7 +34,6 @@ class ReadSpec:
             file.header,
             file.unit.value,
             identity.kline_type,
-            identity.interval,
             identity.provider,
             file.short_decimals,
         )
@@ -47,7 +45,10 @@ def raw_table(tables: Mapping[str, Table], layout: FileLayout) -> Table:
 
 
 def raw_columns(spec: ReadSpec, table: Table, origin: Mapping[str, str]) -> dict[str, str]:
-    """Raw column → SQL over the published columns, in the order of the table."""
+    """Raw column → SQL over the published columns, in the order of the table.
+
+    `origin` is SQL of what a file's identity tells: file_id, market, symbol, interval, interval_minutes.
+    """
     layout = spec.layout
     stored = dict(layout.derived)
     published = {column.name: column for column in spec.columns}
@@ -57,9 +58,9 @@ def raw_columns(spec: ReadSpec, table: Table, origin: Mapping[str, str]) -> dict
         "pair": origin["symbol"],
         "file_id": origin["file_id"],
         "kline_type": f"'{spec.kline_type}'",
-        "interval": f"'{spec.interval}'",
+        "interval": origin["interval"],
         "provider": f"'{spec.provider}'",
-        "interval_minutes": str(interval_microseconds(spec.interval or "1d") // INTERVALS["1m"]),
+        "interval_minutes": origin["interval_minutes"],
     }
     chosen = {}
     for name, _ in table.columns:
@@ -78,13 +79,26 @@ def raw_columns(spec: ReadSpec, table: Table, origin: Mapping[str, str]) -> dict
     return chosen
 
 
-def row_checks(spec: ReadSpec) -> list[tuple[str, str]]:
-    step = interval_microseconds(spec.interval) if spec.interval else 0
+def minutes_of(interval: str | None) -> int:
+    """Minutes of an interval; a day's where a file has none, which no column takes."""
+    return interval_microseconds(interval or "1d") // INTERVALS["1m"]
+
+
+def step_of(interval: str | None) -> int:
+    """Microseconds of an interval, 0 for none."""
+    return interval_microseconds(interval) if interval else 0
+
+
+def alignment_of(interval: str | None) -> int:
+    """Microseconds of which each time of the interval is a multiple."""
     # Weeks and months begin at a day, not at a multiple of their length.
-    aligned = f"epoch_us({quote(spec.layout.time)}) % {min(step, _DAY) or 1} = 0"
-    return [
-        (reason, sql.replace("{step}", str(step)).replace("{aligned}", aligned)) for reason, sql in spec.layout.checks
-    ]
+    return min(step_of(interval), _DAY) or 1
+
+
+def row_checks(layout: FileLayout, step: str, alignment: str) -> list[tuple[str, str]]:
+    """Reason and SQL of each check that rows must pass; `step` and `alignment` are SQL of the two numbers above."""
+    aligned = f"epoch_us({quote(layout.time)}) % {alignment} = 0"
+    return [(reason, sql.replace("{step}", step).replace("{aligned}", aligned)) for reason, sql in layout.checks]
 
 
 def required_columns(spec: ReadSpec, table: Table) -> list[str]:

@@ -1,7 +1,7 @@
 """A load: plan, prepare, land, write down. Ends between files when it is told to.
 
 One file is prepared (hashed, inflated, looked at) in a thread while the one before it is landed. Small files share a
-transaction; if one of them gives trouble, all of them are taken back and landed one by one, so that it fails alone.
+transaction; if one of them gives trouble, all of them are taken back and landed in halves, so that it fails alone.
 """
 
 from __future__ import annotations
@@ -286,21 +286,29 @@ class _Run:
             return gone_or_unreadable(error)
 
     def _land(self, batch: list[tuple[FilePlan, Prepared]]) -> None:
-        """Lands a batch in one transaction, or, if something is odd, file by file."""
-        started = ledger.now()
+        """Lands a batch in one transaction; what is odd by itself."""
         try:
-            if len(batch) > 1 and not any(file.row_parse_reason for _, file in batch):
-                try:
-                    self._transaction(batch, started, Strategy.TYPED_NARROW)
-                    return
-                except (TypedReadMismatch, *_UNTYPED, duckdb.IOException, FileRejected):
-                    # One of them is odd; which one shows when each is landed by itself.
-                    pass
+            self._land_together([one for one in batch if not one[1].row_parse_reason])
             for step, file in batch:
-                self._land_alone(step, file)
+                if file.row_parse_reason:
+                    self._land_alone(step, file)
         finally:
             for _, file in batch:
                 file.discard()
+
+    def _land_together(self, batch: list[tuple[FilePlan, Prepared]]) -> None:
+        """Lands files in one transaction or, if something is odd, each half of them so: one odd file ends up alone."""
+        if not batch:
+            return
+        if len(batch) == 1:
+            self._land_alone(*batch[0])
+            return
+        try:
+            self._transaction(batch, ledger.now(), Strategy.TYPED_NARROW)
+        except (TypedReadMismatch, *_UNTYPED, duckdb.IOException, FileRejected):
+            half = len(batch) // 2
+            self._land_together(batch[:half])
+            self._land_together(batch[half:])
 
     def _land_alone(self, step: FilePlan, file: Prepared) -> None:
         started = ledger.now()
@@ -468,7 +476,7 @@ class _Run:
 
 
 def _by_spec(batch: Iterable[tuple[FilePlan, Prepared]]) -> Iterator[tuple[FilePlan, Prepared]]:
-    """The files of a batch, those of one spec together: of Kraken's pairs, each interval is one."""
+    """The files of a batch, those of one spec together, so that they share a statement."""
     groups: dict[ReadSpec, list[tuple[FilePlan, Prepared]]] = {}
     for step, file in batch:
         groups.setdefault(ReadSpec.of(file), []).append((step, file))

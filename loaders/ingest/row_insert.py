@@ -14,13 +14,16 @@ from loaders.errors import FileRejected
 from loaders.files.inspection import Prepared
 from loaders.ingest.column_sql import (
     ReadSpec,
+    alignment_of,
     cell_or_null,
     cell_text,
     fitted,
     is_lost,
+    minutes_of,
     raw_columns,
     required_columns,
     row_checks,
+    step_of,
 )
 from loaders.ingest.raw_rows import Parameters, count, count_ids, id_bounds, microseconds, time_bounds, time_ranges
 from loaders.paths import engine_pattern
@@ -43,7 +46,10 @@ def insert_row_by_row(
     Raises `FileRejected` if more rows than the share allows are rejected, or none is left.
     """
     spec = ReadSpec.of(file)
-    chosen = raw_columns(spec, table, {name: f"${name}" for name in ("file_id", "market", "symbol")})
+    interval = file.candidate.identity.interval
+    origin = {name: f"${name}" for name in ("file_id", "market", "symbol")}
+    origin |= {"interval": f"'{interval}'", "interval_minutes": str(minutes_of(interval))}
+    chosen = raw_columns(spec, table, origin)
     columns = ", ".join(map(quote, chosen))
     good = f"insert into {table.quoted} ({columns}) select {columns} from"
     bad = "insert into ops.rejected_rows by name select $into as file_id, line_number, line, reason from"
@@ -173,7 +179,8 @@ def _rows_with_reasons(
     if layout.symbol_column:
         parameters["wanted"] = identity.symbol
         reasons.append(("symbol <> $wanted", "'symbol is not that of the file, give it one of its own: ' || symbol"))
-    reasons += [(f"({sql}) is not true", f"'{reason}'") for reason, sql in row_checks(spec)]
+    checks = row_checks(layout, str(step_of(identity.interval)), str(alignment_of(identity.interval)))
+    reasons += [(f"({sql}) is not true", f"'{reason}'") for reason, sql in checks]
     failed = [f"{is_lost(table, chosen, column)} as {quote('got_' + column.name)}" for column in columns]
     parameters = {
         name: value

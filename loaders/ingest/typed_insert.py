@@ -15,9 +15,12 @@ from loaders.datasets import Kind
 from loaders.files.inspection import Prepared
 from loaders.ingest.column_sql import (
     ReadSpec,
+    alignment_of,
+    minutes_of,
     raw_columns,
     required_columns,
     row_checks,
+    step_of,
     timestamp_or_null,
     typed_reader_type,
     wide_decimal,
@@ -59,27 +62,38 @@ def insert_typed(
     """
     spec = ReadSpec.of(files[0][1])
     parameters: Parameters = {"patterns": [engine_pattern(file.text) for _, file in files]}
+    identities = [file.candidate.identity for _, file in files]
     if len(files) == 1:
-        (file_id, file), *_ = files
-        parameters |= {"file_id": file_id, "market": file.candidate.identity.market}
-        parameters |= {"symbol": file.candidate.identity.symbol}
-        origin, join = {"file_id": "$file_id", "market": "$market", "symbol": "$symbol"}, ""
+        (identity,) = identities
+        parameters |= {"file_id": files[0][0], "market": identity.market, "symbol": identity.symbol}
+        origin = {name: f"${name}" for name in ("file_id", "market", "symbol")}
+        origin |= {"interval": f"'{identity.interval}'", "interval_minutes": str(minutes_of(identity.interval))}
+        steps, join = (str(step_of(identity.interval)), str(alignment_of(identity.interval))), ""
     else:
         parameters |= {
             "paths": [str(file.text) for _, file in files],
             "file_ids": [file_id for file_id, _ in files],
-            "markets": [file.candidate.identity.market for _, file in files],
-            "symbols": [file.candidate.identity.symbol for _, file in files],
+            "markets": [identity.market for identity in identities],
+            "symbols": [identity.symbol for identity in identities],
+            "intervals": [identity.interval for identity in identities],
+            "minutes": [minutes_of(identity.interval) for identity in identities],
+            "steps": [step_of(identity.interval) for identity in identities],
+            "alignments": [alignment_of(identity.interval) for identity in identities],
         }
         # Names that no file publishes: metrics have a symbol of their own.
-        origin = {name: f"of_{name}" for name in ("file_id", "market", "symbol")}
+        origin = {name: f"of_{name}" for name in ("file_id", "market", "symbol", "interval", "interval_minutes")}
+        steps = ("of_step", "of_alignment")
         join = """
             join (
                 select
                     unnest($paths) as of_path,
                     unnest($file_ids) as of_file_id,
                     unnest($markets) as of_market,
-                    unnest($symbols) as of_symbol
+                    unnest($symbols) as of_symbol,
+                    unnest($intervals) as of_interval,
+                    unnest($minutes) as of_interval_minutes,
+                    unnest($steps) as of_step,
+                    unnest($alignments) as of_alignment
             ) as brought on source.filename = brought.of_path"""
     chosen = raw_columns(spec, table, origin)
     types = {column.name: typed_reader_type(column, narrow, spec.short_decimals) for column in spec.columns}
@@ -88,6 +102,8 @@ def insert_typed(
             chosen[column.name] = wide_decimal(quote(column.name), column.scale)
         elif column.name in chosen and column.kind is Kind.TIMESTAMP_TEXT:
             chosen[column.name] = timestamp_or_null(quote(column.name))
+    conditions = [f"({sql})" for _, sql in row_checks(spec.layout, *steps)]
+    conditions += [f"{quote(name)} is not null" for name in required_columns(spec, table)]
     used = "".join(chosen.values())
     parameters = {name: value for name, value in parameters.items() if name == "patterns" or join or f"${name}" in used}
     buffer = min(_BUFFER, max(_SMALL_BUFFER, *(file.text_bytes for _, file in files)))
@@ -95,15 +111,24 @@ def insert_typed(
     # is left once the file has been looked at.
     nulls = _NULLS if any(column.kind is Kind.TEXT for column in spec.columns) else "''"
     typed = ", ".join(f"'{name}': '{kind}'" for name, kind in types.items())
+    columns = ", ".join(map(quote, chosen))
+    # What fails a check is left out, and is missed when the file's rows are counted. Here numbers have 18 digits still,
+    # and need not be read once more.
     connection.execute(
         f"""
-        insert into {table.quoted} ({", ".join(map(quote, chosen))})
-        select {", ".join(chosen.values())}
-        from read_csv(
-            $patterns, auto_detect = false, header = {str(spec.header).lower()}, delim = ',', quote = '', escape = '',
-            nullstr = [{nulls}], columns = {{{typed}}}, buffer_size = {buffer},
-            filename = {"true" if join else "false"}, hive_partitioning = false
-        ) as source{join}
+        insert into {table.quoted} ({columns})
+        select {columns}
+        from (
+            select
+                {", ".join(f"{sql} as {quote(name)}" for name, sql in chosen.items())}
+                {", of_step, of_alignment" if join else ""}
+            from read_csv(
+                $patterns, auto_detect = false, header = {str(spec.header).lower()}, delim = ',', quote = '',
+                escape = '', nullstr = [{nulls}], columns = {{{typed}}}, buffer_size = {buffer},
+                filename = {"true" if join else "false"}, hive_partitioning = false
+            ) as source{join}
+        ) as typed
+        where {" and ".join(conditions) or "true"}
         """,
         parameters,
     )
@@ -117,8 +142,7 @@ def _checked(
     layout = spec.layout
     time = quote(layout.time)
     symbol = "symbol" if layout.symbol_column else "null"
-    conditions = [f"({sql})" for _, sql in row_checks(spec)]
-    conditions += [f"{quote(name)} is not null" for name in required_columns(spec, table)]
+    by_id = dict(files)
     dense = layout.sequence_column
     key = ", ".join(map(quote, layout.key))
     distinct = "0" if dense else f"count(distinct ({key}))"
@@ -127,7 +151,7 @@ def _checked(
         f"""
         select
             file_id, count(*), epoch_us(min({time})), epoch_us(max({time})), min({symbol}), max({symbol}),
-            count(*) - count_if({" and ".join(conditions)}), {distinct}, {low}, {high}
+            {distinct}, {low}, {high}
         from {table.quoted}
         where file_id between $1 and $2
         group by file_id
@@ -135,11 +159,11 @@ def _checked(
         [files[0][0], files[-1][0]],
     ).fetchall()
     landed = {}
-    for file_id, rows, first, last, symbol_low, symbol_high, bad, keys, id_low, id_high in found:
-        file = dict(files)[file_id]
+    for file_id, rows, first, last, symbol_low, symbol_high, keys, id_low, id_high in found:
+        file = by_id[file_id]
         earliest, latest = time_bounds(file)
         wanted = file.candidate.identity.symbol
-        if rows != file.rows or bad or not microseconds(earliest) <= first <= last <= microseconds(latest):
+        if rows != file.rows or not microseconds(earliest) <= first <= last <= microseconds(latest):
             raise TypedReadMismatch
         if layout.symbol_column and (symbol_low, symbol_high) != (wanted, wanted):
             raise TypedReadMismatch

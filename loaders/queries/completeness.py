@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 import duckdb
-from rich.console import Console
-from rich.table import Table
 
 from loaders.datasets import INTERVALS
 from loaders.datasets.assets import asset_of
 from loaders.errors import MartsMissing
 from loaders.queries import gaps
 from loaders.queries.gaps import Gap
-from loaders.rendering import minute, width
+from loaders.rendering import Column, fitted, minute, width
 from loaders.selection import Selection
 
 _NO_TIER = "none"
 # Columns that all of the report needs; in fewer, it leaves out what the rest tells.
 _WIDE = 150
+_STYLES = {"bold": 1, "red": 31, "green": 32, "yellow": 33}
 
 # A gap across the end of the last day, or trades of unknown days, have no number: they are not expected.
 _SERIES = """
@@ -160,7 +160,8 @@ def _advice(known: Sequence[Gap]) -> str:
 
 def to_dict(found: Sequence[Completeness]) -> dict[str, Any]:
     """The report as plain data."""
-    return {"series": [asdict(one) | {"share": one.share} for one in found]}
+    names = [field.name for field in fields(Completeness)]
+    return {"series": [{name: getattr(one, name) for name in names} | {"share": one.share} for one in found]}
 
 
 def text(found: Sequence[Completeness], *, colours: bool) -> str:
@@ -168,33 +169,49 @@ def text(found: Sequence[Completeness], *, colours: bool) -> str:
     if not found:
         return "no series: land files and run `dbt build` first"
     wide = width() >= _WIDE
-    table = Table(box=None, pad_edge=False)
-    for column in ("tier", "interval", "asset") if wide else ("tier",):
-        table.add_column(column, no_wrap=True)
-    table.add_column("series", overflow="fold")
-    for column in ("expected", "present", "share") if wide else ("share",):
-        table.add_column(column, justify="right", no_wrap=True)
-    for column in ("first", "last") if wide else ("last",):
-        table.add_column(column, no_wrap=True)
-    table.add_column("gaps", justify="right")
-    table.add_column("what to do", overflow="fold")
-    for one in found:
-        colour = "green" if one.present == one.expected else "yellow" if (one.share or 0) >= 0.99 else "red"
-        series = f"{one.dataset} {one.market} {one.symbol}"
-        cells: tuple[str, ...]
-        share = f"[{colour}]{_shown(one.share)}[/{colour}]"
-        if wide:
-            counts = (f"{one.expected:,}", f"{one.present:,}", share)
-            cells = (one.interval, one.asset, series, *counts, minute(one.first_time), minute(one.last_time))
-        else:
-            cells = (f"{series} {one.interval}", share, f"{one.last_time:%Y-%m-%d}" if one.last_time else "")
-        table.add_row(one.tier, *cells, f"{one.gaps:,}", one.advice)
-    # Nothing but text where nobody looks: bold headings are signs for a terminal, too.
-    system: Literal["standard"] | None = "standard" if colours else None
-    console = Console(width=width(), force_terminal=colours, color_system=system)
-    with console.capture() as captured:
-        console.print(table)
-    return "\n".join(line.rstrip() for line in captured.get().splitlines())
+    series, todo = Column("series", folds=True), Column("what to do", folds=True)
+    share, known = Column("share", right=True), Column("gaps", right=True)
+    if wide:
+        counts = (Column("expected", right=True), Column("present", right=True), share)
+        columns = [Column("tier"), Column("interval"), Column("asset"), series, *counts]
+        columns += [Column("first"), Column("last"), known, todo]
+    else:
+        columns = [Column("tier"), series, share, Column("last"), known, todo]
+    drawn = fitted(columns, [_cells(one, wide=wide) for one in found])
+    if not colours:
+        # Nothing but text where nobody looks: bold headings are signs for a terminal, too.
+        return "\n".join("  ".join(line).rstrip() for lines in drawn for line in lines)
+    shown = ["  ".join(_styled(cell, "bold") for cell in line).rstrip() for line in next(drawn)]
+    place = columns.index(share)
+    for one, lines in zip(found, drawn, strict=True):
+        lines[0][place] = _styled(lines[0][place], _colour(one))
+        shown += ["  ".join(line).rstrip() for line in lines]
+    return "\n".join(shown)
+
+
+def _cells(one: Completeness, *, wide: bool) -> tuple[str, ...]:
+    series = f"{one.dataset} {one.market} {one.symbol}"
+    gaps_and_advice = (f"{one.gaps:,}", one.advice)
+    if not wide:
+        last = f"{one.last_time:%Y-%m-%d}" if one.last_time else ""
+        return (one.tier, f"{series} {one.interval}", _shown(one.share), last, *gaps_and_advice)
+    counts = (f"{one.expected:,}", f"{one.present:,}", _shown(one.share))
+    times = (minute(one.first_time), minute(one.last_time))
+    return (one.tier, one.interval, one.asset, series, *counts, *times, *gaps_and_advice)
+
+
+def _colour(one: Completeness) -> str:
+    if one.present == one.expected:
+        return "green"
+    return "yellow" if (one.share or 0) >= 0.99 else "red"
+
+
+def _styled(cell: str, style: str) -> str:
+    """A cell with the terminal's signs around its text; what people set NO_COLOR for stays away."""
+    text = cell.strip()
+    if not text or (style != "bold" and os.environ.get("NO_COLOR")):
+        return cell
+    return cell.replace(text, f"\x1b[{_STYLES[style]}m{text}\x1b[0m")
 
 
 def _shown(share: float | None) -> str:

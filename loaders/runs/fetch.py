@@ -66,8 +66,7 @@ def fetch(
         offers = sourcing.list_offers(opened, windows, settings)
         result.series = len(series)
         request.root.mkdir(parents=True, exist_ok=True)
-        with fetch_lock(request.root):
-            records = Records(request.root)
+        with fetch_lock(request.root), Records(request.root) as records:
             for part in sourcing.parts(request, found, opened, offers, windows, at, skip_asked=False):
                 if part.where is Where.ARCHIVE and part.offer is not None:
                     _take(result, records, part.offer.file, "missing")

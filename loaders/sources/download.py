@@ -8,7 +8,9 @@ file aside, in `.loaders/aside/`, where no load looks; it is tried again only wh
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
 import os
 import re
@@ -16,10 +18,11 @@ import shutil
 import threading
 import zipfile
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -29,12 +32,15 @@ from loaders.errors import FetchBusy
 from loaders.progress import Transfer
 from loaders.sources.http import CanPass, Client, NotServed
 from loaders.sources.listing import CHECKSUM, RemoteFile
-from loaders.sources.transport import Response, Take
+from loaders.sources.transport import Ended, Response, Take, Transfers
 
 Outcome = Literal["fetched", "unverified", "missing", "aside"]
 
 _CHUNK = 1 << 20
-_HELD = 32
+# What may wait for those who hash and write: so many chunks of a file, so many files for each connection.
+_CHUNKS_WAITING = 4
+_FILES_WAITING = 2
+_LOOK_SECONDS = 0.1
 # A zip whose sha256 is the published one is what the archive packed; whether it unpacks is asked here for those where
 # that costs nothing, and by the load for all.
 _UNPACKED_AT_ONCE = 16 << 20
@@ -56,13 +62,15 @@ class _ChecksumWrong(Exception):
 
 
 class Records:
-    """What was fetched before, by key; safe for several threads. A line that was cut by a crash is no line."""
+    """What was fetched before, by key; safe for several threads. A line that was cut by a crash is no line.
+
+    The file stays open from the first line that is added until `close`.
+    """
 
     def __init__(self, root: Path) -> None:
         self._path = root / _FOLDER / "fetched.jsonl"
         self._lock = threading.Lock()
-        # Whether the last line is known to have its end.
-        self._whole = False
+        self._lines: FileIO | None = None
         self._known: dict[str, dict[str, Any]] = {}
         if self._path.exists():
             for line in self._path.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -85,14 +93,32 @@ class Records:
         """Writes a line. Written behind the rename: a crash between the two costs a look at the file's size."""
         record = {"key": file.key, **_revision(file), "outcome": outcome, "sha256": sha256}
         with self._lock:
-            if not self._whole:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-            # A line that a crash left open must not swallow this one.
-            broken = not self._whole and self._path.exists() and not _ends_line(self._path)
-            with self._path.open("ab") as lines:
-                lines.write((("\n" if broken else "") + json.dumps(record) + "\n").encode())
-            self._whole = True
+            lines = self._lines = self._lines or self._opened()
+            lines.write((json.dumps(record) + "\n").encode())
             self._known[file.key] = record
+
+    def close(self) -> None:
+        """Nothing is written any more."""
+        with self._lock:
+            if self._lines is not None:
+                self._lines.close()
+                self._lines = None
+
+    def __enter__(self) -> Records:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _opened(self) -> FileIO:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        # A line that a crash left open must not swallow the next one.
+        broken = self._path.exists() and not _ends_line(self._path)
+        # Not held back: what is renamed is written down.
+        lines = self._path.open("ab", buffering=0)
+        if broken:
+            lines.write(b"\n")
+        return lines
 
 
 def _revision(file: RemoteFile) -> dict[str, Any]:
@@ -106,7 +132,7 @@ def _ends_line(path: Path) -> bool:
         return file.read(1) in (b"", b"\n")
 
 
-@contextmanager
+@contextlib.contextmanager
 def fetch_lock(root: Path) -> Iterator[None]:
     """One process at a time downloads into a folder. Raises `FetchBusy`."""
     place = root / _FOLDER
@@ -154,114 +180,270 @@ class Downloader:
         Raises `SourceError`, OSError (a full disk).
         """
         self.transfer.begin(len(files), sum(file.size for file in files))
-        self._drop_other_parts(files)
-        left = iter(files)
+        jobs = [_Job.of(file, self.root) for file in files]
+        earlier = _earlier_parts([job.part for job in jobs])
         pool = ThreadPoolExecutor(self.connections, "fetch")
-        try:
-            for ended in as_completed([pool.submit(self._fetch_all, left) for _ in range(self.connections)]):
-                ended.result()
-            return self.results
-        except BaseException:
-            # Others give up at their next request.
-            self.client.close()
-            raise
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-    def _fetch_all(self, left: Iterator[RemoteFile]) -> None:
-        """Fetches what others leave of the files."""
-        for file in left:
-            fetched = self._fetch(file)
-            self.results.append(fetched)
-            self.transfer.advance(1, 0)
-            if fetched.outcome in ("missing", "aside"):
-                self.transfer.say(f"{file.key}: {fetched.message}")
-
-    def _part(self, file: RemoteFile) -> Path:
-        # The tag in the name keeps parts of two revisions apart.
-        tag = re.sub(r"[^0-9A-Za-z]", "", file.etag)[:16] or "part"
-        return self.root / f"{file.key}.{tag}.part"
-
-    def _drop_other_parts(self, files: Sequence[RemoteFile]) -> None:
-        """Makes the folders, and removes what earlier fetches left of revisions that are no longer there."""
-        wanted = {self._part(file) for file in files}
-        for folder in {part.parent for part in wanted}:
-            folder.mkdir(parents=True, exist_ok=True)
-            for part in folder.glob("*.zip.*.part"):
-                if part not in wanted:
-                    part.unlink(missing_ok=True)
-
-    def _fetch(self, file: RemoteFile) -> Fetched:
-        target, part = self.root / file.key, self._part(file)
-        try:
+        with self.client.together() as transfers:
+            files_under_way = _Round(self, transfers, pool, jobs, earlier)
             try:
-                sha256 = self._transfer(file, part)
-            except _ChecksumWrong:
-                # File and checksum are published one after the other: both are read once more.
-                part.unlink(missing_ok=True)
-                sha256 = self._transfer(file, part)
+                files_under_way.run()
+                return self.results
+            except BaseException:
+                # Others give up at their next request.
+                self.client.close()
+                raise
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+                files_under_way.close()
+
+    def count(self, size: int) -> None:
+        """So many bytes have come; fewer than none if they must come again."""
+        self.transfer.advance(0, size)
+
+    def finish(self, job: _Job) -> bool:
+        """Asks for what the job lacks, compares, syncs, renames. False if the checksum was wrong the first time."""
+        fetched = self._finished(job)
+        if fetched is None:
+            return False
+        self.results.append(fetched)
+        self.transfer.advance(1, 0)
+        if fetched.outcome in ("missing", "aside"):
+            self.transfer.say(f"{fetched.file.key}: {fetched.message}")
+        return True
+
+    def _finished(self, job: _Job) -> Fetched | None:
+        file, target = job.file, job.target
+        try:
+            sha256 = self._transfer(job)
         except NotServed as answer:
-            part.unlink(missing_ok=True)
+            job.part.unlink(missing_ok=True)
             return Fetched(file, target, "missing", f"is listed and {answer}")
         except _ChecksumWrong as error:
+            if not job.again:
+                job.part.unlink(missing_ok=True)
+                return None
             aside = self.root / _FOLDER / "aside" / file.key
             aside.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(part, aside)
+            shutil.move(job.part, aside)
             self.records.add(file, "aside", None)
             message = f"{error}, twice: put aside as {aside}, and left alone until the archive's file changes"
             return Fetched(file, target, "aside", message)
         # A checksum of an older revision beside it would make the load refuse this one.
         target.with_name(target.name + CHECKSUM).unlink(missing_ok=True)
-        part.replace(target)
+        job.part.replace(target)
         outcome: Outcome = "fetched" if file.checksum else "unverified"
         self.records.add(file, outcome, sha256)
         return Fetched(file, target, outcome)
 
-    def _transfer(self, file: RemoteFile, part: Path) -> str:
-        """Brings the file to `part`, whole and synced; returns its sha256. Raises `_ChecksumWrong`."""
-        wanted = self.client.get(f"/{file.key}{CHECKSUM}", _checksum) if file.checksum else None
-        with part.open("a+b") as opened:
-            body = _Body(opened, file.etag, self._count)
-            if body.size != file.size or not body.size:
-                if body.size > file.size:
+    def _transfer(self, job: _Job) -> str:
+        """Brings the file to its part, whole and synced; returns its sha256. Raises `_ChecksumWrong`."""
+        file = job.file
+        wanted = self.client.get(f"/{file.key}{CHECKSUM}", _checksum, first=job.checksum) if file.checksum else None
+        with job.body or _Body(job.part, file.etag, self.count) as body:
+            body.flush()
+            if job.content is not None or body.size != file.size or not body.size:
+                if job.content is None and body.size > file.size:
                     body.begin()
                 try:
-                    self.client.get(f"/{file.key}", lambda response: None, headers=body.headers, into=body.append)
+                    self.client.get(
+                        f"/{file.key}",
+                        lambda response: None,
+                        headers=body.headers,
+                        into=body.append,
+                        first=job.content,
+                    )
                 finally:
                     body.flush()
             sha256 = body.digest.hexdigest()
             if wanted is not None and wanted != sha256:
                 raise _ChecksumWrong(f"its sha256 is {sha256[:12]}..., the published checksum says {wanted[:12]}...")
-            _look_inside(opened, file, verified=wanted is not None)
-            os.fsync(opened.fileno())
+            _look_inside(body.content(), body.size, file, verified=wanted is not None)
+            body.sync()
         return sha256
 
-    def _count(self, size: int) -> None:
-        self.transfer.advance(0, size)
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """A file on its way: how the first attempts at its checksum and its content ended, as far as they were made.
+
+    `again`: its checksum was wrong once.
+    """
+
+    file: RemoteFile
+    target: Path
+    part: Path
+    checksum: Ended | None = None
+    content: Ended | None = None
+    body: _Body | None = None
+    again: bool = False
+
+    @classmethod
+    def of(cls, file: RemoteFile, root: Path) -> _Job:
+        """A file that nobody has asked for yet."""
+        target = root / file.key
+        # The tag in the name keeps parts of two revisions apart.
+        tag = re.sub(r"[^0-9A-Za-z]", "", file.etag)[:16] or "part"
+        return cls(file, target, target.with_name(f"{target.name}.{tag}.part"))
+
+
+def _earlier_parts(wanted: Sequence[Path]) -> set[Path]:
+    """Which of the parts an earlier fetch has left. Makes their folders, and removes parts of other revisions."""
+    found = {part for folder in {part.parent for part in wanted} for part in _parts_in(folder)}
+    for part in found.difference(wanted):
+        part.unlink(missing_ok=True)
+    return found.intersection(wanted)
+
+
+def _parts_in(folder: Path) -> Iterator[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder.glob("*.zip.*.part")
+
+
+class _Round:
+    """All files of one fetch: one thread asks for them, others hash, look inside, write and sync.
+
+    What does not go as usual, from a part of an earlier fetch to a server that wants to be left alone, is left to a
+    thread that asks for itself and may wait (`Downloader.finish`). Both together have as many requests under way as
+    there are connections.
+    """
+
+    def __init__(
+        self,
+        downloader: Downloader,
+        transfers: Transfers,
+        pool: ThreadPoolExecutor,
+        jobs: Sequence[_Job],
+        earlier: set[Path],
+    ) -> None:
+        self._downloader = downloader
+        self._client = downloader.client
+        self._transfers = transfers
+        self._pool = pool
+        self._left = deque(jobs)
+        self._earlier = earlier
+        self._asked = 0
+        # Whether a job asks for itself, by what becomes of it.
+        self._given: dict[Future[bool], tuple[_Job, bool]] = {}
+        self._asking_themselves = 0
+        self._under_way: set[_Job] = set()
+
+    def run(self) -> None:
+        """Raises what ends everything."""
+        while self._left or self._asked or self._given:
+            while self._left and self._has_room():
+                self._begin(self._left.popleft())
+            if self._asked:
+                self._transfers.work(_LOOK_SECONDS)
+            elif self._given:
+                wait(self._given, return_when=FIRST_COMPLETED)
+            for future in [one for one in self._given if one.done()]:
+                self._take_back(future)
+
+    def close(self) -> None:
+        """Writes what has come of files that are not whole, so that the next fetch goes on there."""
+        for job in self._under_way:
+            if job.body is not None:
+                with job.body, contextlib.suppress(OSError):
+                    job.body.flush()
+
+    def _has_room(self) -> bool:
+        connections = self._downloader.connections
+        busy = self._asked + self._asking_themselves
+        # What was asked for must not pile up before those who write it.
+        return busy < connections and len(self._given) < connections * _FILES_WAITING
+
+    def _begin(self, job: _Job) -> None:
+        self._under_way.add(job)
+        if job.again or not self._client.is_free or job.part in self._earlier:
+            self._give(job, asks=True)
+        elif job.file.checksum:
+            self._ask_checksum(job)
+        else:
+            self._ask_content(job)
+
+    def _ask_checksum(self, job: _Job) -> None:
+        def ended(outcome: Ended) -> None:
+            self._asked -= 1
+            job.checksum = outcome
+            if isinstance(outcome, Exception) or not self._client.is_free:
+                self._give(job, asks=True)
+            else:
+                self._ask_content(job)
+
+        self._asked += 1
+        self._client.start(self._transfers, f"/{job.file.key}{CHECKSUM}", ended)
+
+    def _ask_content(self, job: _Job) -> None:
+        def ended(outcome: Ended) -> None:
+            self._asked -= 1
+            job.content = outcome
+            self._give(job, asks=isinstance(outcome, Exception))
+
+        job.body = _Body(job.part, job.file.etag, self._downloader.count, self._pool)
+        self._asked += 1
+        self._client.start(self._transfers, f"/{job.file.key}", ended, job.body.append)
+
+    def _give(self, job: _Job, *, asks: bool) -> None:
+        self._asking_themselves += asks
+        self._given[self._pool.submit(self._downloader.finish, job)] = job, asks
+
+    def _take_back(self, future: Future[bool]) -> None:
+        job, asked = self._given.pop(future)
+        self._asking_themselves -= asked
+        self._under_way.remove(job)
+        if not future.result():
+            # File and checksum are published one after the other: both are read once more.
+            self._left.appendleft(_Job(job.file, job.target, job.part, again=True))
 
 
 class _Body:
-    """A file's bytes as they come, behind those that came before. `digest` is the sha256 of all of them."""
+    """A file's bytes as they come, behind those that came before. `digest` is the sha256 of all of them.
 
-    def __init__(self, target: BinaryIO, etag: str, count: Callable[[int], None]) -> None:
+    With a `pool`, its threads hash and write while more comes; `append` waits where they cannot follow. `flush` ends
+    that: from then on the calling thread does everything itself.
+    """
+
+    def __init__(
+        self, path: Path, etag: str, count: Callable[[int], None], pool: ThreadPoolExecutor | None = None
+    ) -> None:
         self.digest = hashlib.sha256()
         self.size = 0
-        self._target = target
+        self._path = path
         self._etag = etag
         self._count = count
+        self._pool = pool
+        self._descriptor: int | None = None
+        # Pieces as they come, and joined ones that wait to be hashed and written.
         self._held: list[bytes] = []
-        target.seek(0)
-        while chunk := target.read(_CHUNK):
-            self.digest.update(chunk)
-            self.size += len(chunk)
-        count(self.size)
+        self._held_size = 0
+        self._chunks: deque[bytes] = deque()
+        self._room = threading.Semaphore(_CHUNKS_WAITING)
+        self._writing = threading.Lock()
+        self._error: OSError | None = None
+        # All that has come, where it came as one chunk.
+        self._whole: bytes | None = None
+        if pool is None and path.exists():
+            with path.open("rb") as earlier:
+                while chunk := earlier.read(_CHUNK):
+                    self.digest.update(chunk)
+                    self.size += len(chunk)
+            count(self.size)
+        self._written = self.size
+
+    def __enter__(self) -> _Body:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
 
     def begin(self) -> None:
         """Starts from the first byte."""
         self.flush()
         self._count(-self.size)
-        self._target.truncate(0)
-        self.digest, self.size = hashlib.sha256(), 0
+        os.ftruncate(self._opened(), 0)
+        self.digest, self.size, self._written, self._whole = hashlib.sha256(), 0, 0, None
 
     def headers(self) -> dict[str, str]:
         """Asks for what is missing of this revision, or for another one whole."""
@@ -274,20 +456,70 @@ class _Body:
         return self._append
 
     def flush(self) -> None:
-        """Writes what is still held."""
-        chunk = b"".join(self._held)
-        self._held.clear()
-        self._target.write(chunk)
-        self._target.flush()
-        self.digest.update(chunk)
-        self._count(len(chunk))
+        """Hashes and writes what is still held. Raises OSError, also what a thread of the pool ran into."""
+        self._pool = None
+        self._join()
+        self._write_chunks()
+        if self._error is not None:
+            raise self._error
+
+    def content(self) -> BinaryIO:
+        """All of the bytes, to be read."""
+        return self._path.open("rb") if self._whole is None else io.BytesIO(self._whole)
+
+    def sync(self) -> None:
+        """Returns when the disk has all of it."""
+        os.fsync(self._opened())
+
+    def _opened(self) -> int:
+        if self._descriptor is None:
+            # Not as a file of Python's: each of its calls lets another thread have the interpreter, and it makes six
+            # to open one.
+            self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        return self._descriptor
 
     def _append(self, piece: bytes) -> None:
+        if self._error is not None:
+            raise self._error
         self.size += len(piece)
         self._held.append(piece)
+        self._held_size += len(piece)
         # Each write, and each hash, lets another thread have the interpreter: not for pieces of 16 kB.
-        if len(self._held) == _HELD:
-            self.flush()
+        if self._held_size >= _CHUNK:
+            if self._pool is None:
+                self._join()
+                self._write_chunks()
+            else:
+                self._room.acquire()
+                self._join()
+                self._pool.submit(self._write_chunks)
+
+    def _join(self) -> None:
+        if self._held:
+            self._chunks.append(b"".join(self._held))
+            self._held.clear()
+            self._held_size = 0
+
+    def _write_chunks(self) -> None:
+        """Hashes and writes what waits, in order, whichever thread comes."""
+        with self._writing:
+            while self._chunks:
+                self._write(self._chunks.popleft())
+                self._room.release()
+
+    def _write(self, chunk: bytes) -> None:
+        if self._error is None:
+            try:
+                self._whole = None if self._written else chunk
+                left = memoryview(chunk)
+                while left:
+                    left = left[os.write(self._opened(), left) :]
+                self._written += len(chunk)
+            except OSError as error:
+                # Whoever appends or flushes next is told.
+                self._error = error
+            self.digest.update(chunk)
+            self._count(len(chunk))
 
 
 def _checksum(response: Response) -> str:
@@ -297,12 +529,12 @@ def _checksum(response: Response) -> str:
     return words[0].lower()
 
 
-def _look_inside(part: BinaryIO, file: RemoteFile, *, verified: bool) -> None:
+def _look_inside(content: BinaryIO, size: int, file: RemoteFile, *, verified: bool) -> None:
     """Holds the zip against its own directory and sums. Raises `_ChecksumWrong`."""
     try:
-        with zipfile.ZipFile(part) as archive:
+        with content, zipfile.ZipFile(content) as archive:
             names = archive.namelist()
-            if not verified or os.fstat(part.fileno()).st_size <= _UNPACKED_AT_ONCE:
+            if not verified or size <= _UNPACKED_AT_ONCE:
                 damaged = archive.testzip()
                 if damaged is not None:
                     raise _ChecksumWrong(f"its member {damaged} does not have the sum that the zip says")

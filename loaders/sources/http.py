@@ -20,7 +20,7 @@ from urllib.parse import quote, urlencode
 from loaders.errors import AddressBlocked, Banned, SourceError, SourceUnavailable
 from loaders.settings import Settings
 from loaders.sources.budgets import Budget
-from loaders.sources.transport import Connections, Response, Stopped, Take, TransferFailed
+from loaders.sources.transport import Connections, Ended, Response, Stopped, Take, TransferFailed, Transfers
 
 _T = TypeVar("_T")
 
@@ -101,6 +101,42 @@ class Client:
         """The time of day by the server's clock, as its last answer told it; by ours before the first."""
         return datetime.fromtimestamp(self._clock() + (self._skew or 0.0), UTC)
 
+    def together(self) -> Transfers:
+        """For a thread that makes the first attempts of many `get`s at once."""
+        return self._connections.together()
+
+    @property
+    def is_free(self) -> bool:
+        """Whether the server may be asked at this moment, without waiting and without an error."""
+        with self._lock:
+            return not self._stopped.is_set() and self._final is None and time.monotonic() >= self._not_before
+
+    def start(
+        self,
+        transfers: Transfers,
+        path: str,
+        ended: Callable[[Ended], None],
+        into: Callable[[Response], Take] | None = None,
+    ) -> None:
+        """Makes the first attempt of a `get`, which costs no budget; `ended` is told what that takes as its `first`.
+
+        For a server that `is_free`.
+        """
+        with self._lock:
+            self.requests += 1
+
+        def judged(outcome: Ended) -> None:
+            if isinstance(outcome, Response):
+                try:
+                    self._learn(outcome, ())
+                    if outcome.status_code not in _GIVEN:
+                        self._judge(outcome, ())
+                except (SourceError, NotServed, RequestRefused, CanPass) as error:
+                    outcome = error
+            ended(outcome)
+
+        transfers.start(self.base_url + quote(path), _if_given(into), judged)
+
     def get(
         self,
         path: str,
@@ -110,22 +146,26 @@ class Client:
         headers: Callable[[], Mapping[str, str]] = dict,
         costs: Sequence[tuple[Budget, int]] = (),
         into: Callable[[Response], Take] | None = None,
+        first: Ended | None = None,
     ) -> _T:
         """What `read` makes of an answer of status 200 or 206, after as many attempts as it takes.
 
         `headers` is asked at each attempt: what is left of a file that was cut is less than before. `into` is asked
-        when such an answer begins, and says what takes its body as it comes.
+        when such an answer begins, and says what takes its body as it comes. `first` is how the first attempt ended, if
+        it has been made by `start`.
 
         Raises `NotServed`, `RequestRefused`, `AddressBlocked`, `Banned`, `SourceUnavailable`.
         """
         url = self.base_url + quote(path) + (f"?{urlencode(params)}" if params else "")
 
         def once() -> _T:
-            return self._once(url, read, headers, costs, into)
+            return self._read(self._once(url, headers, costs, into), read, costs)
 
         try:
             try:
-                return once()
+                if isinstance(first, Exception):
+                    raise first
+                return once() if first is None else self._read(first, read, costs)
             except (CanPass, TransferFailed) as error:
                 return self._again(once, error)
         except (CanPass, TransferFailed) as error:
@@ -174,22 +214,23 @@ class Client:
     def _once(
         self,
         url: str,
-        read: Read[_T],
         headers: Callable[[], Mapping[str, str]],
         costs: Sequence[tuple[Budget, int]],
         into: Callable[[Response], Take] | None,
-    ) -> _T:
+    ) -> Response:
         self._wait_for_turn(costs)
-        self.requests += 1
+        with self._lock:
+            self.requests += 1
         try:
-            response = self._connections.get(
-                url, headers(), lambda begun: into(begun) if into and begun.status_code in _GIVEN else None
-            )
+            response = self._connections.get(url, headers(), _if_given(into))
         except Stopped:
             raise SourceError("stopped") from None
         self._learn(response, costs)
         if response.status_code not in _GIVEN:
-            self._judge(response, response.read()[:10_000], costs)
+            self._judge(response, costs)
+        return response
+
+    def _read(self, response: Response, read: Read[_T], costs: Sequence[tuple[Budget, int]]) -> _T:
         try:
             return read(response)
         except Throttled as throttled:
@@ -228,10 +269,10 @@ class Client:
                     self._say(f"{self.name}: its clock and this machine's differ by {skew:.0f} s; the server's counts")
                 self._skew = skew if abs(skew) > 2 else 0.0
 
-    def _judge(self, response: Response, body: bytes, costs: Sequence[tuple[Budget, int]]) -> NoReturn:
+    def _judge(self, response: Response, costs: Sequence[tuple[Budget, int]]) -> NoReturn:
         """Raises what an answer without content means."""
         status = response.status_code
-        text = body.decode("utf-8", "replace")
+        text = response.read()[:10_000].decode("utf-8", "replace")
         if status == 404:
             raise NotServed("not there (404)")
         if status == 403 and ("x-amz-error-code" in response.headers or "<Code>" in text):
@@ -293,6 +334,11 @@ class Client:
             # The pause is the server's: `_wait_for_turn` keeps it, for all threads.
             return 0.001
         return isinstance(error, CanPass | TransferFailed) and not self._stopped.is_set()
+
+
+def _if_given(into: Callable[[Response], Take] | None) -> Callable[[Response], Take | None]:
+    """Takes the body of an answer that has the content; an answer that says why there is none is read whole."""
+    return lambda begun: into(begun) if into and begun.status_code in _GIVEN else None
 
 
 def _retry_after(response: Response, clock: float) -> float | None:

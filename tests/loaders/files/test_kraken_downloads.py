@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import zipfile
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from loaders.datasets.assets import asset_of
 from loaders.datasets.kraken import pair_name
+from loaders.ingest import load
 from loaders.selection import Selection
 from tests.support import archive
 from tests.support.warehouse import Warehouse
@@ -135,6 +137,57 @@ def test_volumes_keep_their_digits_however_many(warehouse: Warehouse, volume: st
         ("SOLUSD", Decimal("2.5")),
         ("XBTUSD", Decimal(volume)),
     ]
+
+
+def test_files_of_all_intervals_share_a_statement_and_one_that_is_off_its_grid_fails_alone(tmp_path: Path) -> None:
+    house = Warehouse(tmp_path, batch_files=100)
+    minutes = (1, 5, 60, 1440)
+    members = {
+        f"{pair}_{length}.csv": rows("2024-01-01", length, 60) for pair in ("ETHUSD", "XBTUSD") for length in minutes
+    }
+    # On the grid of a minute, and not on that of an hour.
+    members["SOLUSD_60.csv"] = rows("2024-01-01", 60, 60) + rows("2024-02-01", 1, 2)
+    # A volume that only the wide reader takes.
+    members["SOLUSD_5.csv"] = rows("2024-01-01", 5, 60).replace("2.123456789", "12345678901.5")
+    bundle(house.data / "Kraken_OHLCVT.zip", members)
+    result = house.load(expect=1)
+    assert [(path.name, count) for path, count in result.rejected] == [("SOLUSD_60.csv", 1)]
+    assert house.query(
+        "select pair, interval_minutes, count(*), max(timestamp) from raw.kraken_ohlcvt group by all order by all"
+    ) == [
+        (pair, length, 60 + (pair == "SOLUSD" and length == 60), _last(length, sol=pair == "SOLUSD"))
+        for pair in ("ETHUSD", "SOLUSD", "XBTUSD")
+        for length in minutes
+        if pair != "SOLUSD" or length in (5, 60)
+    ]
+    house.consistent()
+
+
+def _last(minutes: int, *, sol: bool) -> datetime:
+    if sol and minutes == 60:
+        return datetime.fromisoformat("2024-02-01")
+    return datetime.fromisoformat("2024-01-01") + timedelta(minutes=59 * minutes)
+
+
+@pytest.mark.parametrize("odd", [0, 6, 12])
+def test_of_many_files_the_odd_one_is_found_by_halves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, odd: int
+) -> None:
+    house = Warehouse(tmp_path, batch_files=100)
+    members = {f"A{number:02}USD_60.csv": rows("2024-01-01", 60) for number in range(13)}
+    members[f"A{odd:02}USD_60.csv"] = rows("2024-01-01", 60).replace("2.123456789", "12345678901.5")
+    bundle(house.data / "Kraken_OHLCVT.zip", members)
+    sizes: list[int] = []
+    transaction = load._Run._transaction
+
+    def counted(run: Any, batch: Any, *others: Any) -> None:
+        sizes.append(len(batch))
+        transaction(run, batch, *others)
+
+    monkeypatch.setattr(load._Run, "_transaction", counted)
+    house.load()
+    assert house.query("select count(*), count(distinct file_id) from raw.kraken_ohlcvt") == [(39, 13)]
+    assert len(sizes) <= 10
 
 
 def test_only_the_pairs_that_are_asked_for(warehouse: Warehouse) -> None:

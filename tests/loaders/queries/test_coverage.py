@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 from typing import Any
 
@@ -99,3 +100,38 @@ def test_completeness_fits_into_80_columns_and_has_more_in_160(monkeypatch: pyte
     ]
     monkeypatch.setenv("COLUMNS", "160")
     assert "2024-06-02 23:55" in completeness.text([one], colours=False)
+
+
+def test_completeness_folds_what_is_long_and_colours_the_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = Completeness(
+        *("none", "1d", "1000000MOG", "binance", "klines", "um", "1000000MOGUSDT", 28_800_000, 1),
+        *(None, None, 12_345_678, "none: the exchange has none"),
+    )
+    whole = Completeness(*("TIER1", "1m", "X", "kraken", "ohlcvt", "spot", "XUSD", 7, 7), None, None, 0, "")
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert completeness.text([many, whole], colours=False).splitlines() == [
+        "tier   series                    share  last        gaps  what to do",
+        "none   klines um                 0.00%        12,345,678  none: the exchange has",
+        "       1000000MOGUSDT 1d                                  none",
+        "TIER1  ohlcvt spot XUSD 1m     100.00%                 0",
+    ]
+    coloured = completeness.text([many, whole], colours=True)
+    assert "\x1b[31m0.00%\x1b[0m" in coloured
+    assert "\x1b[32m100.00%\x1b[0m" in coloured
+    assert coloured.splitlines()[0].startswith("\x1b[1mtier\x1b[0m   \x1b[1mseries\x1b[0m")
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[31m" not in completeness.text([many, whole], colours=True)
+
+
+def test_thousands_of_series_are_drawn_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    times = (datetime(2024, 1, 1), datetime(2024, 6, 2, 23, 55))  # noqa: DTZ001
+    found = [
+        Completeness("none", "1m", f"A{number}", "kraken", "ohlcvt", "spot", f"A{number}USD", 9, 8, *times, 1, "x")
+        for number in range(20_000)
+    ]
+    began = time.process_time()
+    assert len(completeness.text(found, colours=True).splitlines()) == 20_001
+    # A tenth of a second; a table that measures each cell takes ten.
+    assert time.process_time() - began < 3

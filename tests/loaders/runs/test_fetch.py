@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import io
+import os
 import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from collections.abc import Iterator
@@ -194,6 +198,118 @@ def test_a_cut_download_goes_on_where_it_ended(place: Place, ranges: bool) -> No
     assert place.files[key] == hashlib.sha256(place.server.files[key].content).hexdigest()
     assert len(place.server.asked(f"{key}$")) == 3
     assert [name for name in place.files if not name.endswith(".zip")] == []
+
+
+def stored_zip(name: str, size: int) -> bytes:
+    """A zip of one CSV that does not shrink."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as zipped:
+        zipped.writestr(f"{name}.csv", random.Random(size).randbytes(size))
+    return packed.getvalue()
+
+
+def test_a_large_file_comes_in_many_pieces(place: Place) -> None:
+    key = f"{KLINES}BTCUSDT-5m-2026-07-01"
+    place.server.put(f"{key}.zip", stored_zip("BTCUSDT-5m-2026-07-01", 30_000_000))
+    # The second time it goes on where it was cut.
+    place.server.fault(r"07-01\.zip$", cut(20_000_000))
+    place.fetch(selection("BTCUSDT", start=datetime(2026, 7, 1, tzinfo=UTC)))
+    assert place.files[f"{key}.zip"] == hashlib.sha256(place.server.files[f"{key}.zip"].content).hexdigest()
+
+
+def test_what_has_come_is_kept_when_all_ends(place: Place) -> None:
+    key = f"{KLINES}BTCUSDT-5m-2026-07-01"
+    content = stored_zip("BTCUSDT-5m-2026-07-01", 3_000_000)
+    place.server.put(f"{key}.zip", content)
+    half, ended = threading.Event(), threading.Event()
+
+    def hang(handler: Handler) -> bool:
+        handler.send_response_only(200)
+        handler.send_header("Content-Length", str(len(content)))
+        handler.end_headers()
+        handler.wfile.write(content[:1_500_000])
+        half.set()
+        ended.wait(30)
+        handler.reset()
+        return True
+
+    def block(handler: Handler) -> bool:
+        half.wait(30)
+        # What was sent has to arrive, too.
+        time.sleep(0.3)
+        return status(451)(handler)
+
+    place.server.fault(r"07-01\.zip$", hang)
+    place.server.fault(r"07-02\.zip$", block)
+    wanted = selection("BTCUSDT", datasets=frozenset({"klines"}), start=datetime(2026, 7, 1, tzinfo=UTC))
+    with pytest.raises(AddressBlocked):
+        place.fetch(wanted)
+    ended.set()
+    (part,) = (name for name in place.files if name.startswith(f"{key}.zip."))
+    assert content[:1_500_000] == (place.warehouse.data / part).read_bytes()
+    place.server.log.clear()
+    place.fetch(wanted)
+    assert place.files == {
+        name: hashlib.sha256(place.server.files[name].content).hexdigest()
+        for name in (f"{key}.zip", f"{KLINES}BTCUSDT-5m-2026-07-02.zip")
+    }
+
+
+@pytest.mark.parametrize("size", [pytest.param(100, id="a small file"), pytest.param(9_000_000, id="a large file")])
+def test_a_full_disk_ends_everything_and_leaves_no_file(
+    place: Place, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    place.server.put(f"{KLINES}BTCUSDT-5m-2026-07-01.zip", stored_zip("BTCUSDT-5m-2026-07-01", size))
+
+    def full(descriptor: int, data: memoryview) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    wanted = selection("BTCUSDT", start=datetime(2026, 7, 1, tzinfo=UTC), end=datetime(2026, 7, 2, tzinfo=UTC))
+    with pytest.raises(OSError, match="No space left"):
+        place.fetch(wanted)
+    assert not [name for name in place.files if name.endswith(".zip")]
+
+
+def test_no_more_is_asked_at_once_than_there_are_connections(place: Place) -> None:
+    lock = threading.Lock()
+    busy = most = 0
+    seen: set[str] = set()
+
+    def count(handler: Handler) -> bool:
+        nonlocal busy, most
+        with lock:
+            busy += 1
+            most = max(most, busy)
+            fails = handler.path not in seen and len(seen) % 3 == 0
+            seen.add(handler.path)
+        time.sleep(0.02)
+        with lock:
+            busy -= 1
+        return status(503)(handler) if fails else False
+
+    place.server.fault(r"^/data/", count, times=1000)
+    settings = place.warehouse.settings
+    wanted = selection("BTCUSDT", datasets=frozenset({"klines"}), start=datetime(2026, 6, 2, tzinfo=UTC))
+    result = place.fetch(wanted)
+    assert {one.outcome for one in result.fetched} == {"fetched"}
+    assert (len(result.fetched), most) == (31, settings.connections)
+
+
+def test_a_server_that_names_a_pause_is_left_alone_by_all(place: Place) -> None:
+    times: list[float] = []
+
+    def note(handler: Handler) -> bool:
+        times.append(time.monotonic())
+        return status(429, Retry_After="1")(handler) if len(times) == 1 else False
+
+    place.server.fault(r"^/data/", note, times=1000)
+    wanted = selection("BTCUSDT", datasets=frozenset({"klines"}), start=datetime(2026, 6, 2, tzinfo=UTC))
+    result = place.fetch(wanted)
+    assert len(result.fetched) == 31
+    # What was on its way when the answer came was asked before it.
+    early = [one for one in times if one < times[0] + 0.9]
+    assert len(early) <= 2 * place.warehouse.settings.connections
 
 
 def test_a_file_that_is_listed_and_gone_is_told_and_the_rest_comes(place: Place) -> None:

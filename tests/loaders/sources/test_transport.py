@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from loaders.signals import Interrupted, raise_on_signal
 from loaders.sources import transport
-from loaders.sources.transport import Connections, Stopped, TransferFailed
+from loaders.sources.transport import Connections, Ended, Headers, Response, Stopped, TransferFailed
 from tests.support import replay
-from tests.support.replay import Handler, Replay
+from tests.support.replay import Handler, Replay, cut, shorter_by, status
 
 KEY = "data/a/x.zip"
 
@@ -73,6 +73,63 @@ def test_a_full_disk_is_told_as_such() -> None:
     with replay.serve(server) as address, pytest.raises(OSError, match="No space left") as caught:
         Connections("test").get(f"{address}/{KEY}", {}, lambda _: refuse)
     assert caught.value is full
+
+
+def test_many_transfers_of_one_thread_end_each_in_its_own_way() -> None:
+    full = OSError(errno.ENOSPC, "No space left on device")
+
+    def refuse(_: bytes) -> None:
+        raise full
+
+    server = Replay(datetime(2026, 7, 10, tzinfo=UTC))
+    for name in ("whole", "reset", "short", "busy", "full"):
+        server.put(f"data/{name}.zip", name.encode() * 1000)
+    server.fault("reset", cut(10))
+    server.fault("short", shorter_by(7))
+    server.fault("busy", status(429, b"too many", Retry_After="7"))
+    ended: dict[str, Ended] = {}
+    pieces: list[bytes] = []
+    with replay.serve(server) as address, Connections("test").together() as transfers:
+        for name in ("whole", "reset", "short", "busy", "full", "none"):
+            take = {"whole": pieces.append, "full": refuse}.get(name)
+            transfers.start(
+                f"{address}/data/{name}.zip",
+                lambda _, take=take: take,  # type: ignore[misc]
+                lambda outcome, name=name: ended.update({name: outcome}),  # type: ignore[misc]
+            )
+        until = time.monotonic() + 10
+        while len(ended) < 6 and time.monotonic() < until:
+            transfers.work(0.1)
+    statuses = {name: one.status_code for name, one in ended.items() if isinstance(one, Response)}
+    assert statuses == {"whole": 200, "busy": 429, "none": 404}
+    assert b"".join(pieces) == b"whole" * 1000
+    assert isinstance(busy := ended["busy"], Response)
+    assert (busy.read(), busy.headers["retry-after"]) == (b"too many", "7")
+    assert isinstance(ended["reset"], TransferFailed)
+    assert isinstance(ended["short"], TransferFailed)
+    assert ended["full"] is full
+
+
+def test_a_signal_ends_many_transfers(silent: str) -> None:
+    later = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM))
+    later.start()
+    began = time.monotonic()
+
+    def work() -> None:
+        with Connections("test").together() as transfers:
+            transfers.start(silent, lambda _: None, lambda _: None)
+            while time.monotonic() - began < 10:
+                transfers.work(5)
+
+    with pytest.raises(Interrupted), raise_on_signal():
+        work()
+    assert time.monotonic() - began < 5
+
+
+def test_names_of_headers_are_in_whatever_case_and_the_last_one_counts() -> None:
+    headers = Headers([b"Date: yesterday\r\n", b'ETag: "a"\r\n', b"DATE:today \r\n", b"\r\n"])
+    assert dict(headers) == {"date": "today", "etag": '"a"'}
+    assert (headers["Date"], headers.get("Retry-After"), len(headers)) == ("today", None, 2)
 
 
 class _Hello(BaseHTTPRequestHandler):
