@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from filelock import FileLock
 
 from loaders.progress import Reporter
 from loaders.runs import dbt
-from loaders.runs.dbt_process import BuildRequest
+from loaders.runs.dbt_process import BuildEnded, BuildRequest
 from loaders.validation import runner
 from tests.support import archive, dbt_server
 from tests.support.warehouse import Warehouse
@@ -75,11 +74,18 @@ def passed(built_once: Warehouse, tmp_path: Path) -> Warehouse:
 def forked_dbt() -> Iterator[None]:
     """Builds of runs in this process are forks of a dbt that has parsed: each would begin with starting one."""
 
-    def run(
-        project: Path, path: Path, reporter: Reporter | None, told: Mapping[str, str], request: BuildRequest
-    ) -> tuple[int, str, Mapping[str, Any]]:
-        return dbt_server.build(request, project, {**os.environ, **told, "LOADERS_WAREHOUSE": str(path)})
+    class Forked:
+        def __init__(self, project: Path, path: Path) -> None:
+            self.project, self.path = project, path
+            self.project_hash = dbt.project_hash(project)
+
+        def build(self, request: BuildRequest, reporter: Reporter | None) -> tuple[int, str, BuildEnded]:
+            environment = {**os.environ, "LOADERS_WAREHOUSE": str(self.path)}
+            return dbt_server.build(request, self.project, environment)
+
+        def close(self) -> None:
+            return None
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dbt, "_run", run)
+        patch.setattr(dbt, "DbtProcess", Forked)
         yield

@@ -167,6 +167,9 @@ def _walk(
 
 def _folder_of(entry: os.DirEntry[str], roots: Sequence[Path], found: Found) -> os.DirEntry[str] | Path | None:
     """The folder to walk, the entry itself if it is a file, None if it was refused or is of no interest."""
+    # What most entries are.
+    if is_text(entry.name) and not entry.is_symlink() and not entry.is_dir():
+        return entry
     path = Path(entry.path)
     if not is_text(entry.name):
         if entry.is_dir() or extension_of(entry.name):
@@ -181,6 +184,7 @@ def _folder_of(entry: os.DirEntry[str], roots: Sequence[Path], found: Found) -> 
             found.unrecognised.append(path)
         return None
     if not entry.is_dir():
+        # A link to a file.
         return entry
     if _is_named(path):
         found.refused.append(Refused(path, "is a folder, not a file: rename it, or take it away"))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from loaders.errors import LoadersError
 from loaders.progress import Reporter
 from loaders.queries.about_rows import about_query
 from loaders.rendering import near
-from loaders.runs.dbt_process import ENDED, BuildRequest
+from loaders.runs.dbt_process import ENDED, BuildEnded, BuildRequest
 from loaders.warehouse import readiness
 from loaders.warehouse.readiness import LastBuild, RunQuery
 
@@ -71,27 +72,47 @@ def build(
     wait_seconds: float = 0,
     reporter: Reporter | None = None,
     full: bool = False,
+    begun: DbtProcess | None = None,
 ) -> Built:
     """`dbt build` of all that changed but the unit tests of models, by this interpreter, into the warehouse at `path`.
 
     Where the build before was whole, and of the same project, what stands on files that are the same is left out; if
     `full`, nothing is. Tests look at what the build made, or at everything if `full`. `reporter` is told which model or
-    test runs, and how many there are. Holds the writer's lock, as loaders do. Raises `WarehouseBusy`.
+    test runs, and how many there are. `begun` is a dbt that was started earlier for this warehouse; it is used if the
+    project is still the one that it parsed. Holds the writer's lock, as loaders do. Raises `WarehouseBusy`.
     """
     with warehouse.write_lock(path, wait_seconds=wait_seconds):
         # Nobody lands anything under this lock, so the build sees the files that are told here.
-        told = {"LOADERS_PROJECT_HASH": project_hash(project), "LOADERS_FILES_HASH": ""}
-        request = BuildRequest(test_everything=full)
+        of_project, files, request = project_hash(project), "", BuildRequest(test_everything=full)
         if path.exists():
             with warehouse.reader(path) as connection:
 
                 def read(sql: str) -> list[tuple[Any, ...]]:
                     return connection.execute(sql).fetchall()
 
-                told["LOADERS_FILES_HASH"] = readiness.files_hash(read)
+                files = readiness.files_hash(read)
                 if not full:
-                    request = _changes(read, told["LOADERS_PROJECT_HASH"])
-        return _build(project, path, reporter, told, request)
+                    request = _changes(read, of_project)
+        told = {"LOADERS_PROJECT_HASH": of_project, "LOADERS_FILES_HASH": files}
+        process = begun
+        if process is not None and process.project_hash != of_project:
+            process.close()
+            process = None
+        process = process or DbtProcess(project, path)
+        try:
+            status, printed, ended = process.build(replace(request, told=told), reporter)
+        finally:
+            process.close()
+    target = Path(os.environ.get("DBT_TARGET_PATH") or "target")
+    failures = tuple(
+        (
+            node["unique_id"].split(".", 2)[-1],
+            message_of(node, path, target if target.is_absolute() else project / target),
+        )
+        for node in ended.results
+        if node["status"] in _BAD
+    )
+    return Built(status, printed, len(ended.results), failures, ended.unchanged)
 
 
 def _changes(read: RunQuery, of_project: str) -> BuildRequest:
@@ -146,58 +167,60 @@ def project_hash(project: Path) -> str:
     return found.hexdigest()[:32]
 
 
-def _build(
-    project: Path, path: Path, reporter: Reporter | None, told: Mapping[str, str], request: BuildRequest
-) -> Built:
-    status, printed, ended = _run(project, path, reporter, told, request)
-    # dbt names exposures among its results, and does nothing with them.
-    nodes = [node for node in ended["results"] if not node["unique_id"].startswith("exposure.")]
-    target = Path(os.environ.get("DBT_TARGET_PATH") or "target")
-    failures = tuple(
-        (
-            node["unique_id"].split(".", 2)[-1],
-            message_of(node, path, target if target.is_absolute() else project / target),
+class DbtProcess:
+    """dbt in a process of its own: it begins at once to import itself and to parse the project, and waits for `build`.
+
+    `project_hash` is that of the project as it began. It ends with the process that began it, however that ended.
+    """
+
+    def __init__(self, project: Path, path: Path) -> None:
+        self.project_hash = project_hash(project)
+        folders = ["--project-dir", str(project), "--profiles-dir", str(project)]
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "loaders.runs.dbt_process", *_OPTIONS, *folders],
+            cwd=project,
+            env={**os.environ, "LOADERS_WAREHOUSE": str(path)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
-        for node in nodes
-        if node["status"] in _BAD
-    )
-    return Built(status, printed, len(nodes), failures, ended["unchanged"])
 
+    def build(self, request: BuildRequest, reporter: Reporter | None) -> tuple[int, str, BuildEnded]:
+        """dbt's exit status, what it said of warnings and errors, and how each node ended."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        ended = BuildEnded()
 
-def _run(
-    project: Path, path: Path, reporter: Reporter | None, told: Mapping[str, str], request: BuildRequest
-) -> tuple[int, str, dict[str, Any]]:
-    """dbt's exit status, what it said of warnings and errors, and how each node ended."""
-    folders = ["--project-dir", str(project), "--profiles-dir", str(project)]
-    ended: dict[str, Any] = {"results": [], "unchanged": 0}
+        def lines(stream: Iterable[str]) -> Iterator[str]:
+            nonlocal ended
+            for line in stream:
+                if line.startswith(ENDED):
+                    ended = BuildEnded.from_json(line.removeprefix(ENDED))
+                else:
+                    yield line
 
-    def lines(stream: Iterable[str]) -> Iterator[str]:
-        for line in stream:
-            if line.startswith(ENDED):
-                ended.update(json.loads(line.removeprefix(ENDED)))
-            else:
-                yield line
-
-    with subprocess.Popen(
-        [sys.executable, "-m", "loaders.runs.dbt_process", request.to_json(), *_OPTIONS, *folders],
-        cwd=project,
-        env={**os.environ, **told, "LOADERS_WAREHOUSE": str(path)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
+        # One that could not begin has said why.
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(request.to_json() + "\n")
+            self._process.stdin.flush()
         try:
-            printed = "\n".join(troubles_of(lines(process.stdout), reporter))
-            status = process.wait()
-        except BaseException:
-            process.kill()
-            raise
+            printed = "\n".join(troubles_of(lines(self._process.stdout), reporter))
+            status = self._process.wait()
         finally:
             if reporter is not None:
                 reporter.step("")
-    return status, printed, ended
+        return status, printed, ended
+
+    def close(self) -> None:
+        """Ends it, wherever it is."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            # What was not taken any more need not be told.
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
 
 
 def message_of(node: Mapping[str, Any], path: Path, target: Path) -> str:

@@ -4,7 +4,8 @@ The project is parsed once. What stands on landed files that did not change sinc
 would come out as it is, so it is left out, with its tests: seeds, views, models of other datasets. That is most of a
 night.
 
-Its arguments are a request as JSON. On stdout come dbt's log as lines of JSON, then one line that begins with `ENDED`.
+Its arguments are options of dbt. It imports dbt and parses the project, then waits for a request, a line of JSON on
+stdin. On stdout come dbt's log as lines of JSON, then one line that begins with `ENDED`.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 #: Before the JSON of how the build went.
@@ -38,12 +39,13 @@ class BuildRequest:
 
     `changed` are those of which files were landed or forgotten since the last whole build by the same project, None
     where there is no such build, so that everything is built; `landed` are those that have files. `test_everything`
-    lets tests look at all rows.
+    lets tests look at all rows. `told` are variables of the environment that the project's macros write down.
     """
 
     changed: Collection[Dataset] | None = None
     landed: Collection[Dataset] = ()
     test_everything: bool = False
+    told: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, text: str) -> BuildRequest:
@@ -54,6 +56,7 @@ class BuildRequest:
             None if changed is None else frozenset(map(tuple, changed)),
             frozenset(map(tuple, read["landed"])),
             read["test_everything"],
+            read["told"],
         )
 
     def to_json(self) -> str:
@@ -61,6 +64,27 @@ class BuildRequest:
         return json.dumps(
             {name: list(of) if isinstance(of, (set, frozenset)) else of for name, of in asdict(self).items()}
         )
+
+
+@dataclass(frozen=True, slots=True)
+class BuildEnded:
+    """How a build ended.
+
+    `results` has `unique_id`, `status`, `message` and `compiled_code` of each model, seed and test that was built or
+    asked; `unchanged` is the number of nodes that were left out.
+    """
+
+    results: Sequence[Mapping[str, Any]] = ()
+    unchanged: int = 0
+
+    @classmethod
+    def from_json(cls, text: str) -> BuildEnded:
+        """Reads what `to_json` wrote."""
+        return cls(**json.loads(text))
+
+    def to_json(self) -> str:
+        """The same as one line."""
+        return json.dumps(asdict(self))
 
 
 def nodes_to_build(manifest: Any, request: BuildRequest) -> tuple[list[str], list[str]] | None:
@@ -109,42 +133,32 @@ def nodes_to_build(manifest: Any, request: BuildRequest) -> tuple[list[str], lis
     return chosen, unchanged
 
 
-def build(
-    request: BuildRequest, options: Sequence[str], manifest: Any = None, *, parsed: Callable[[], None] = lambda: None
-) -> tuple[int, Mapping[str, Any]]:
+def build(request: BuildRequest, options: Sequence[str], manifest: Any) -> tuple[int, BuildEnded]:
     """Builds in this process; gives dbt's exit status, and how each node ended.
 
-    `options` go to dbt. `manifest` is the project if it was parsed before; `parsed` is called once
-    it is.
+    `options` go to dbt. `manifest` is the parsed project; without one dbt parses it, and builds all of it.
     """
     from dbt.cli.main import dbtRunner
 
-    if manifest is None:
-        read = dbtRunner().invoke(["parse", *options])
-        if not read.success:
-            return exit_status(read), {"results": [], "unchanged": 0}
-        manifest = read.result
-    parsed()
     arguments = [*BUILD, *options, *(_EVERYTHING if request.test_everything else ())]
-    chosen = nodes_to_build(manifest, request)
-    os.environ.pop(UNCHANGED, None)
+    chosen = nodes_to_build(manifest, request) if manifest is not None else None
+    names, unchanged = chosen or ([], [])
+    os.environ.update({**request.told, UNCHANGED: " ".join(unchanged)})
     if chosen is not None:
-        names, unchanged = chosen
-        os.environ[UNCHANGED] = " ".join(unchanged)
         arguments += ["--indirect-selection", "empty", "--select", *(f"fqn:{name}" for name in names)]
     done = dbtRunner(manifest=manifest).invoke(arguments)
-    return exit_status(done), {
-        "results": [
-            {
-                "unique_id": one.node.unique_id,
-                "status": str(one.status),
-                "message": one.message,
-                "compiled_code": getattr(one.node, "compiled_code", None),
-            }
-            for one in (done.result or ())
-        ],
-        "unchanged": len(chosen[1]) if chosen is not None else 0,
-    }
+    results = [
+        {
+            "unique_id": one.node.unique_id,
+            "status": str(one.status),
+            "message": one.message,
+            "compiled_code": getattr(one.node, "compiled_code", None),
+        }
+        for one in (done.result or ())
+        # dbt names exposures and hooks among its results.
+        if one.node.resource_type in ("model", "seed", "test")
+    ]
+    return exit_status(done), BuildEnded(results, len(unchanged))
 
 
 def exit_status(done: Any) -> int:
@@ -172,11 +186,25 @@ def _end_with_parent() -> None:
 
 
 def main() -> None:
-    """Builds what the arguments ask for."""
+    """Parses the project, and builds what is asked for then."""
+    from dbt.cli.main import dbtRunner
+
+    options = sys.argv[1:]
+    parsed = dbtRunner().invoke(["parse", *options])
+    keep_everything()
+    # Read without a buffer: what ends with the parent reads on.
+    request = b""
+    while not request.endswith(b"\n"):
+        part = os.read(0, 1 << 16)
+        if not part:
+            # Nobody wants a build any more.
+            os._exit(1)
+        request += part
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    request, *options = sys.argv[1:]
-    status, ended = build(BuildRequest.from_json(request), options, parsed=keep_everything)
-    print(ENDED + json.dumps(ended), flush=True)
+    status, ended = exit_status(parsed), BuildEnded()
+    if parsed.success:
+        status, ended = build(BuildRequest.from_json(request.decode()), options, parsed.result)
+    print(ENDED + ended.to_json(), flush=True)
     sys.exit(status)
 
 

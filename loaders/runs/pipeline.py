@@ -22,7 +22,7 @@ import duckdb
 from loaders import signals, warehouse
 from loaders.delivery import publish
 from loaders.delivery.publish import Publication
-from loaders.errors import LoadersError, NotNotified, SourceError, WarehouseBusy
+from loaders.errors import LoadersError, NotNotified, ProjectNotFound, SourceError, WarehouseBusy
 from loaders.ingest import load, preflight
 from loaders.ingest.load import LoadResult, Request
 from loaders.progress import Reporter, transfer
@@ -167,10 +167,13 @@ def run(
     done = Run()
     before = read_last_run(last_run_path(path))
     work = _Work(settings, path, request, target, reporter, wait_seconds, done, max_age, full)
-    for name in (*(step for step in SOURCE_STEPS if step in sources), *STEPS):
-        step = work.step(name)
-        done.steps.append(step)
-        say(step.text)
+    try:
+        for name in (*(step for step in SOURCE_STEPS if step in sources), *STEPS):
+            step = work.step(name)
+            done.steps.append(step)
+            say(step.text)
+    finally:
+        work.close()
     if done.regressions:
         say("\n".join(wrapped(f"worse than in the published file: {line}", "  ", "") for line in done.regressions))
     # Nobody is told less for a warehouse that cannot be read: its step says so.
@@ -236,6 +239,13 @@ class _Work:
         self.max_age = max_age
         self.started = 0.0
         self.collected: BackfillResult | None = None
+        self.dbt: dbt.DbtProcess | None = None
+
+    def close(self) -> None:
+        """Ends what a step began for a later one that does not come."""
+        if self.dbt is not None:
+            self.dbt.close()
+            self.dbt = None
 
     def step(self, name: str) -> StepResult:
         """Does one step, unless one before it failed. Errors with a name become the step's line."""
@@ -288,6 +298,10 @@ class _Work:
         )
 
     def _check(self) -> StepResult:
+        # It takes two seconds to begin, in which the files are looked at and landed. A project that is not found is
+        # told by the step that needs it.
+        with contextlib.suppress(ProjectNotFound):
+            self.dbt = dbt.DbtProcess(self.settings.project(), self.path)
         checks = list(preflight.checks(self.path, self.request, self.max_age))
         bad = [one for one in checks if not one.passed]
         result = {"checks": preflight.to_dict(checks)}
@@ -343,6 +357,7 @@ class _Work:
         if not self.full:
             stands = dbt.build_that_stands(self.settings.project(), self.path, wait_seconds=self.wait_seconds)
         if stands is not None:
+            self.close()
             line = f"nothing changed since the build of {stands.started_at:%Y-%m-%d %H:%M:%S} ({stands.build_id})"
             return self._step("build", "ok", line, result={"build_id": stands.build_id, "nodes": 0, "failures": []})
         runner.prepare()
@@ -352,6 +367,7 @@ class _Work:
             wait_seconds=self.wait_seconds,
             reporter=self.reporter,
             full=self.full,
+            begun=self.dbt,
         )
         result = {
             "nodes": built.nodes,

@@ -73,6 +73,12 @@ class Plan:
             f"create temp table changed_files as {changes.changed_files(self.since)}",
             f"create temp table changed_series as {changes.changed_series(self.since)}",
             set_changed_since(CHANGED_SERIES),
+            *(
+                f"create temp table {name.removeprefix('temp.')} as select * from {rows} as changed"
+                for suite, questions in self.questions
+                if suite.changed_rows is not None and any(one.asked_of == "changes" for one in questions)
+                for name, rows in (suite.changed_rows,)
+            ),
         ]
 
 

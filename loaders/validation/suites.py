@@ -120,6 +120,13 @@ class Suite:
     landed: tuple[str, str] | None = None
 
     @property
+    def changed_rows(self) -> tuple[str, str] | None:
+        """A temporary table of the rows that changed, and its query, where the questions share it: of a table that is
+        rebuilt in the middle, too, they would each read all rows to find these.
+        """
+        return _shared_rows(self.table) if self.table.rebuilt_also else None
+
+    @property
     def follows(self) -> Follows:
         """Raw tables follow their files; marts their symbols and times, or whole builds where they are made whole."""
         if self.landed is not None:
@@ -181,6 +188,10 @@ def _everything(table: Keyed) -> dict[str, str]:
     }
 
 
+def _shared_rows(table: Keyed) -> tuple[str, str]:
+    return f"temp.changed_{table.name}", table.changed_rows(CHANGED_SERIES)
+
+
 def _changes(table: Keyed) -> dict[str, str]:
     """The same relations, of what changed. Both sides of a comparison are cut by the same symbols and times."""
     changed = _everything(table) | {other.name: other.changed_rows(CHANGED_SERIES) for other in _COMPARED}
@@ -190,7 +201,7 @@ def _changes(table: Keyed) -> dict[str, str]:
         return changed | dict.fromkeys(("rows", "rows_of_keys", "rows_with_keys"), rows) | {"files": files}
     if table.time is None:
         return changed
-    rows = table.changed_rows(CHANGED_SERIES)
+    rows = _shared_rows(table)[0] if table.rebuilt_also else table.changed_rows(CHANGED_SERIES)
     # A row that was rebuilt can have the key of one that was not, where not all of a key's rows are rebuilt together.
     key = ", ".join(map(quote, table.key))
     keys = f"(select {key} from {rows} as changed_rows)"

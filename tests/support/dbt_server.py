@@ -24,13 +24,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from loaders.runs import dbt_process
-from loaders.runs.dbt_process import ENDED, BuildRequest
+from loaders.runs.dbt_process import ENDED, BuildEnded, BuildRequest
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -43,12 +42,12 @@ def run(arguments: list[str], project: Path, environment: dict[str, str]) -> tup
     return _asked({"arguments": arguments}, project, environment)
 
 
-def build(request: BuildRequest, project: Path, environment: dict[str, str]) -> tuple[int, str, Mapping[str, Any]]:
+def build(request: BuildRequest, project: Path, environment: dict[str, str]) -> tuple[int, str, BuildEnded]:
     """Does so for a build of `loaders run`, which leaves out what did not change; gives how each node ended, too."""
     asked = {"arguments": ["build", "--quiet"], "request": request.to_json()}
     status, printed = _asked(asked, project, environment)
     printed, _, ended = printed.partition(ENDED)
-    return status, printed, json.loads(ended) if ended else {"results": [], "unchanged": 0}
+    return status, printed, BuildEnded.from_json(ended) if ended else BuildEnded()
 
 
 def _asked(request: dict[str, Any], project: Path, environment: dict[str, str]) -> tuple[int, str]:
@@ -175,7 +174,7 @@ def _run(request: dict[str, Any], manifest: Any) -> None:
     if "request" in request:
         _, *options = request["arguments"]
         status, ended = dbt_process.build(BuildRequest.from_json(request["request"]), [*options, *parsing], own)
-        print(ENDED + json.dumps(ended))
+        print(ENDED + ended.to_json())
     else:
         done = dbtRunner(manifest=own).invoke([*request["arguments"], *parsing])
         status = dbt_process.exit_status(done)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
+from loaders.progress import Reporter
 from loaders.runs import dbt
 from loaders.runs.dbt import Built
-from loaders.runs.dbt_process import BuildRequest
+from loaders.runs.dbt_process import BuildEnded, BuildRequest
 from loaders.selection import Selection
 from tests.support import archive, commands
 from tests.support.warehouse import MARTS, Warehouse
@@ -101,31 +103,77 @@ def test_nights_of_some_datasets_give_the_marts_of_one_full_build(
         assert found[name] == rows, name
 
 
-def test_a_build_that_was_not_whole_or_of_another_project_is_made_up_for(
-    passed: Warehouse, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    passed.lend_environment(monkeypatch)
-    monkeypatch.setattr(dbt, "_build", lambda project, path, reporter, told, request: request)
+class Asked:
+    """In the place of dbt: keeps what it was asked for, and does nothing."""
 
-    def asked(*statements: str) -> object:
-        passed.change("update state.builds set project_hash = 'one', nodes_failed = 0, nodes_left_out = 0", *statements)
-        return dbt.build(passed.project, passed.path)
+    requests: ClassVar[list[BuildRequest]] = []
 
+    def __init__(self, project: Path, path: Path) -> None:
+        self.project_hash = dbt.project_hash(project)
+        self.closed = False
+
+    def build(self, request: BuildRequest, reporter: Reporter | None) -> tuple[int, str, BuildEnded]:
+        assert not self.closed
+        self.requests.append(request)
+        return 0, "", BuildEnded()
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[BuildRequest]:
+    """What dbt was asked for, by a project whose hash is `one`."""
+    monkeypatch.setattr(dbt, "DbtProcess", Asked)
     monkeypatch.setattr(dbt, "project_hash", lambda project: "one")
-    nothing_changed = asked()
+    monkeypatch.setattr(Asked, "requests", [])
+    return Asked.requests
+
+
+def test_a_build_that_was_not_whole_or_of_another_project_is_made_up_for(
+    passed: Warehouse, asked: list[BuildRequest]
+) -> None:
+    good = (
+        "update state.builds set project_hash = 'one', finished_at = started_at, nodes_failed = 0, nodes_left_out = 0"
+    )
+    ((worked_in,),) = passed.query("select max(change_id) from state.builds")
     archive.klines(passed.data, "CCCUSDT", "2024-03-02")
     passed.load()
-    candles = {("binance", "klines")}
-    changed = asked()
-    assert isinstance(changed, BuildRequest)
-    assert (changed.changed, ("binance", "metrics") in changed.landed) == (candles, True)
-    everything = BuildRequest()
-    assert nothing_changed == everything
-    for trouble in ("nodes_failed = 1", "nodes_left_out = 1", "finished_at = null", "project_hash = 'another'"):
-        assert asked(f"update state.builds set {trouble}") == everything, trouble
-        passed.change("update state.builds set finished_at = started_at")
-    full: object = dbt.build(passed.project, passed.path, full=True)
-    assert full == BuildRequest(test_everything=True)
+    for trouble in (
+        "project_hash = 'another'",
+        "project_hash = null",
+        "finished_at = null",
+        "nodes_failed = 1",
+        "nodes_left_out = 1",
+        "change_id = null",
+    ):
+        passed.change(good, f"update state.builds set {trouble}")
+        dbt.build(passed.project, passed.path)
+        assert asked[-1].changed is None, trouble
+        passed.change(f"update state.builds set change_id = {worked_in}")
+    passed.change(good)
+    dbt.build(passed.project, passed.path, full=True)
+    assert (asked[-1].changed, asked[-1].test_everything) == (None, True)
+    dbt.build(passed.project, passed.path)
+    assert (asked[-1].changed, asked[-1].test_everything) == ({("binance", "klines")}, False)
+    assert ("kraken", "ohlcvt") in asked[-1].landed
+
+
+def test_a_file_that_was_refused_is_told_by_a_whole_build(passed: Warehouse, asked: list[BuildRequest]) -> None:
+    passed.change("update state.builds set project_hash = 'one'")
+    archive.klines(passed.data, "CCCUSDT", "2024-03-02").write_text("this is no candle\n" * 300)
+    passed.load(expect=1)
+    dbt.build(passed.project, passed.path)
+    assert asked[-1].changed is None
+
+
+def test_a_dbt_that_began_with_another_project_is_not_used(passed: Warehouse, asked: list[BuildRequest]) -> None:
+    same, other = Asked(passed.project, passed.path), Asked(passed.project, passed.path)
+    other.project_hash = "another"
+    dbt.build(passed.project, passed.path, begun=other)  # type: ignore[arg-type]
+    dbt.build(passed.project, passed.path, begun=same)  # type: ignore[arg-type]
+    assert len(asked) == 2
+    assert (other.closed, same.closed) == (True, True)
 
 
 def test_what_is_about_recordings_has_no_rows_without_them(passed: Warehouse) -> None:

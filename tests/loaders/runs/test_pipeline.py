@@ -53,11 +53,22 @@ def outcomes(done: Run) -> dict[str, str]:
     return {step.name: step.outcome for step in done.steps}
 
 
+class NoProcess:
+    """A dbt that does not begin."""
+
+    def __init__(self, project: Path, path: Path) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
 @pytest.fixture
 def quick_build(monkeypatch: pytest.MonkeyPatch) -> Callable[[Built], None]:
     """Puts an answer in the place of dbt."""
 
     def answer(built: Built) -> None:
+        monkeypatch.setattr(dbt, "DbtProcess", NoProcess)
         monkeypatch.setattr(dbt, "build", lambda project, path, **_: built)
 
     return answer
@@ -191,6 +202,7 @@ def test_a_night_in_which_nothing_landed_says_so_and_does_nothing(
         return GOOD
 
     monkeypatch.setattr(dbt, "build", build)
+    monkeypatch.setattr(dbt, "DbtProcess", NoProcess)
     asked = (0, 0)
     for night in range(2):
         done, said = run(passed)
