@@ -501,10 +501,13 @@ class _Copier:
             """,
             [schema, name],
         ).fetchall()
+        statements = []
         for column, comment in comments:
             if comment is not None:
                 place = f"table {target}" if column is None else f"column {target}.{quote(column)}"
-                self.connection.execute(f"comment on {place} is {literal(comment)}")
+                statements.append(f"comment on {place} is {literal(comment)}")
+        if statements:
+            self.connection.execute(";".join(statements))
 
 
 def _relations(connection: duckdb.DuckDBPyConnection, schema: str) -> list[str]:

@@ -227,6 +227,8 @@ def _engine(
         registry.register("duckdb.reading", "loaders.validation.dialect", "ReadingDialect")
         context = gx.get_context(mode="ephemeral")
         context.variables.progress_bars = ProgressBarsConfig(globally=False)
+        # Nothing is kept of it. It would write all of itself as YAML twice for each table, an eighth of a validation.
+        setattr(context, "_save_project_config", lambda *_, **__: None)  # noqa: B010
     with _spill_folder(path) as spill:
         config: dict[str, Any] = {"memory_limit": settings.memory_limit, "temp_directory": spill}
         if settings.threads is not None:

@@ -3,7 +3,8 @@
     in the sources YAML; a column that is added to an older table is filled by its `meta.backfill`. Runs at the start of
     every dbt run, so that a build ends cleanly where nothing, or only some datasets, was landed, or where an older version
     did it. The loaders make the same tables from the same YAML. Tables that have no comment yet get their descriptions as
-    comments, as dbt does for models.
+    comments, as dbt does for models. Statements that change anything go to the engine together: a new warehouse needs
+    two hundred, and asking for each through dbt takes longer than running it.
 -#}
 {% macro create_landing_tables() %}{{ return(adapter.dispatch('create_landing_tables')()) }}{% endmacro %}
 
@@ -19,6 +20,7 @@
             ) -%}
         {%- endif -%}
         {%- set landing = [] -%}
+        {%- set statements = [] -%}
         {%- set present = {} -%}
         {#- A table that was updated cannot be altered in the same transaction, so all columns come first. -#}
         {%- set fills = [] -%}
@@ -38,7 +40,7 @@
         {%- for source in graph.sources.values() | sort(attribute='unique_id') -%}
             {%- if source.schema not in landing -%}
                 {%- do landing.append(source.schema) -%}
-                {%- do run_query('create schema if not exists ' ~ source.schema) -%}
+                {%- do statements.append('create schema if not exists ' ~ source.schema) -%}
             {%- endif -%}
             {%- set table = source.schema ~ '.' ~ source.identifier -%}
             {%- set columns = [] -%}
@@ -46,7 +48,7 @@
                 {%- set described = adapter.quote(column.name) ~ ' ' ~ column.data_type -%}
                 {%- do columns.append(described) -%}
                 {%- if table in present and column.name not in present[table] -%}
-                    {%- do run_query('alter table ' ~ table ~ ' add column ' ~ described) -%}
+                    {%- do statements.append('alter table ' ~ table ~ ' add column ' ~ described) -%}
                     {%- set backfill = column.get('config', {}).get('meta', {}).get('backfill') -%}
                     {%- if backfill -%}
                         {%- do fills.append(
@@ -55,19 +57,21 @@
                     {%- endif -%}
                 {%- endif -%}
             {%- endfor -%}
-            {%- do run_query('create table if not exists ' ~ table ~ ' (' ~ columns | join(', ') ~ ')') -%}
+            {%- if table not in present -%}
+                {%- do statements.append('create table if not exists ' ~ table ~ ' (' ~ columns | join(', ') ~ ')') -%}
+            {%- endif -%}
             {%- if table not in commented -%}
-                {%- do run_query("comment on table " ~ table ~ " is '" ~ source.description | trim | replace("'", "''") ~ "'") -%}
+                {%- do statements.append(
+                    "comment on table " ~ table ~ " is '" ~ source.description | trim | replace("'", "''") ~ "'"
+                ) -%}
                 {%- for column in source.columns.values() if column.description -%}
-                    {%- do run_query(
+                    {%- do statements.append(
                         "comment on column " ~ table ~ "." ~ adapter.quote(column.name) ~ " is '"
                         ~ column.description | trim | replace("'", "''") ~ "'"
                     ) -%}
                 {%- endfor -%}
             {%- endif -%}
         {%- endfor -%}
-        {%- for fill in fills -%}
-            {%- do run_query(fill) -%}
-        {%- endfor -%}
+        {%- do run_query((statements + fills) | join(';\n')) -%}
     {%- endif -%}
 {% endmacro %}

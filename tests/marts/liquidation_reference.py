@@ -61,15 +61,12 @@ class Level:
     liquidation_price: Decimal
     price_bin: Decimal
     quantity: float
+    #: Notional as opened.
+    volume_usd: float
     remaining: float = 1.0
     liquidated_at: datetime | None = None
     liquidated_volume_usd: float | None = None
     closed_at: datetime | None = None
-
-    @property
-    def volume_usd(self) -> float:
-        """Notional as opened."""
-        return self.quantity * float(self.entry_price)
 
 
 Picture = dict[tuple[str, Decimal], float]
@@ -77,10 +74,15 @@ Picture = dict[tuple[str, Decimal], float]
 
 @dataclass(slots=True)
 class History:
-    """What became of a symbol: every level there ever was, and the picture at the end of each step of time."""
+    """What became of a symbol: every level there ever was, and the picture at the end of each step of time.
+
+    No long that stands has a liquidation price above `highest_long`, no short one below `lowest_short`.
+    """
 
     levels: list[Level] = field(default_factory=list)
     standing: list[Level] = field(default_factory=list)
+    highest_long: Decimal = Decimal("-Infinity")
+    lowest_short: Decimal = Decimal("Infinity")
     pictures: dict[datetime, Picture] = field(default_factory=dict)
 
 
@@ -189,31 +191,33 @@ def bucket_start(time: datetime, minutes: int) -> datetime:
 
 def cross(history: History, candle: Candle | None, time: datetime) -> None:
     """Ends the levels that the candle reaches."""
-    if candle is None:
+    if candle is None or (candle.low > history.highest_long and candle.high < history.lowest_short):
         return
-    standing = []
-    for level in history.standing:
-        reached = (
-            candle.low <= level.liquidation_price if level.side == "long" else candle.high >= level.liquidation_price
-        )
-        if reached:
-            level.liquidated_at = time
-            level.liquidated_volume_usd = level.volume_usd * level.remaining
-        else:
-            standing.append(level)
-    history.standing = standing
+    longs = [level for level in history.standing if level.side == "long"]
+    shorts = [level for level in history.standing if level.side == "short"]
+    reached = [level for level in longs if candle.low <= level.liquidation_price]
+    reached += [level for level in shorts if candle.high >= level.liquidation_price]
+    for level in reached:
+        level.liquidated_at = time
+        level.liquidated_volume_usd = level.volume_usd * level.remaining
+    history.standing = [level for level in history.standing if level.liquidated_at is None]
+    history.highest_long = max(
+        (level.liquidation_price for level in longs if level.liquidated_at is None), default=Decimal("-Infinity")
+    )
+    history.lowest_short = min(
+        (level.liquidation_price for level in shorts if level.liquidated_at is None), default=Decimal("Infinity")
+    )
 
 
 def shrink(history: History, share: float, time: datetime) -> None:
     """Takes from every standing level the share of open interest that was closed."""
-    standing = []
     for level in history.standing:
         level.remaining *= share
-        if level.remaining < CLOSED_BELOW:
-            level.closed_at = time
-        else:
-            standing.append(level)
-    history.standing = standing
+    closed = [level for level in history.standing if level.remaining < CLOSED_BELOW]
+    for level in closed:
+        level.closed_at = time
+    if closed:
+        history.standing = [level for level in history.standing if level.closed_at is None]
 
 
 def open_levels(
@@ -238,7 +242,12 @@ def open_levels(
             liquidation_price=price,
             price_bin=price_bin(price),
             quantity=float(contracts * share),
+            volume_usd=float(contracts * share) * float(candle.close),
         )
+        if side == "long":
+            history.highest_long = max(history.highest_long, price)
+        else:
+            history.lowest_short = min(history.lowest_short, price)
         history.levels.append(level)
         history.standing.append(level)
 

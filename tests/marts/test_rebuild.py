@@ -6,7 +6,6 @@ Each test lands a history in pieces, builds after them, and compares with one fu
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
@@ -15,7 +14,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tests.support import archive
+from tests.support import archive, commands
 from tests.support.warehouse import MARTS, PROJECT, Warehouse
 
 #: Writes files into a data folder.
@@ -195,7 +194,7 @@ def test_a_symbol_that_was_forgotten_leaves_every_mart(warehouse: Warehouse) -> 
     second_symbol_years_later(warehouse.data)
     warehouse.load()
     warehouse.build_untested()
-    warehouse.run(sys.executable, "-m", "loaders", "forget", "--symbol", "BBBUSDT")
+    assert commands.run(warehouse, "forget", "--symbol", "BBBUSDT")[0] == 0
     for path in warehouse.data.rglob("BBBUSDT*.csv"):
         path.unlink()
     warehouse.build_untested()

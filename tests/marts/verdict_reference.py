@@ -173,12 +173,12 @@ def crossed(market: Market) -> dict[Key, float]:
         places: list[tuple[str, int]] = []
         standing: list[int] = []
         for candle, _, last in steps:
-            end = candle.start + STEP
+            end, low, high = candle.start + STEP, float(candle.low), float(candle.high)
             still = []
             for number in standing:
                 price, left, _ = levels[number]
                 side, leverage = places[number]
-                if float(candle.low) <= price if side == "long" else float(candle.high) >= price:
+                if low <= price if side == "long" else high >= price:
                     found[provider, side, leverage, end] += left
                 else:
                     still.append(number)

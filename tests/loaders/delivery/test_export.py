@@ -213,16 +213,15 @@ def test_one_changed_day_rewrites_one_partition_and_an_older_file_is_rescued_fro
     assert changed(before, tree(zone)) == {f"{month}/rows.parquet", ledger}
     five_minutes = [row for row in rows_of(zone, month, "open_time, file_id, interval") if row[2] == "5m"]
     assert len({opened for opened, *_ in five_minutes}) == len(five_minutes) == 3 * 288
-    from_month = {opened.hour for opened, file_id, _ in five_minutes if _is_of_a_month(zone, file_id)}
+    days_of = {
+        file_id: span.days
+        for file_id, span in rows_of(zone, "ops/ingestion_files", "file_id, period_end - period_start")
+    }
+    from_month = {opened.hour for opened, file_id, _ in five_minutes if days_of[file_id] > 1}
     assert from_month == {5}
 
     export_raw(landed, landed.folder / "calm")
     assert tables_of(tree(landed.folder / "calm")) == tables_of(tree(zone))
-
-
-def _is_of_a_month(zone: Path, file_id: int) -> bool:
-    files = dict(rows_of(zone, "ops/ingestion_files", "file_id, period_end - period_start"))
-    return bool(files[file_id].days > 1)
 
 
 def tables_of(files: dict[str, str]) -> set[str]:

@@ -19,6 +19,7 @@ from loaders.validation import runner
 from loaders.validation.runner import Validation
 from loaders.validation.suites import Expectation, Suite, suites
 from loaders.warehouse.keyed import Keyed
+from tests.support import commands
 from tests.support.warehouse import PROJECT, Warehouse
 
 # Columns of a backtest.
@@ -416,10 +417,12 @@ def test_a_validation_without_any_result_did_not_pass(passed: Warehouse) -> None
     assert not validated(passed, nothing).passed
 
 
-def test_the_command_prints_a_table_or_json_and_ends_with_1(passed: Warehouse) -> None:
+def test_the_command_prints_a_table_or_json_and_ends_with_1(passed: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     passed.environment["LOADERS_DATA_DOCS"] = str(passed.folder / "docs")
+    passed.lend_environment(monkeypatch)
     passed.change("update marts.liquidation_map set last_price = 1")
-    text = passed.run(sys.executable, "-m", "loaders", "validate", expect=1)
+    status, text, _ = commands.run(passed, "validate")
+    assert status == 1
     # What somebody needs who must act: how many rows, of which symbol and day, how to see them, what to do.
     assert "fail marts.liquidation_map prices_are_the_last_ones: " in text
     assert "AAAUSDT, BBBUSDT, 2024-03-03" in " ".join(text.split())
@@ -427,7 +430,9 @@ def test_the_command_prints_a_table_or_json_and_ends_with_1(passed: Warehouse) -
     query = passed.folder / "docs" / "queries" / "marts.liquidation_map.prices_are_the_last_ones.sql"
     assert {row[0] for row in passed.query(query.read_text())} == {"AAAUSDT", "BBBUSDT"}
     assert (passed.folder / "docs" / "index.html").exists()
-    answer = json.loads(passed.run(sys.executable, "-m", "loaders", "--json", "validate", expect=1))
+    status, printed, _ = commands.run(passed, "--json", "validate")
+    assert status == 1
+    answer = json.loads(printed)
     assert (answer["passed"], answer["failed"], answer["errors"]) == (False, 1, 0)
     bad = [one for one in answer["results"] if one["status"] != "pass"]
     assert [(one["table"], one["expectation"]) for one in bad] == [
