@@ -178,12 +178,12 @@ def test_a_dbt_that_began_with_another_project_is_not_used(passed: Warehouse, as
 
 def test_what_is_about_recordings_has_no_rows_without_them(passed: Warehouse) -> None:
     """`meta.empty_without`, of a warehouse that has everything else."""
-    listed = passed.dbt(
-        "ls",
-        *("--select", "config.meta.empty_without:liquidations", "--resource-type", "model"),
-        *("--output", "json", "--output-keys", "schema", "alias"),
-    )
-    models = [json.loads(line) for line in listed.splitlines()]
-    assert {"liquidation_backtest", "liquidation_crossings"} <= {model["alias"] for model in models}
-    for model in models:
-        assert passed.query(f"select count(*) from {model['schema']}.{model['alias']}") == [(0,)], model
+    passed.dbt("parse")
+    nodes = json.loads((passed.folder / "target" / "manifest.json").read_text())["nodes"]
+    tables = [
+        f"{node['schema']}.{node['alias']}"
+        for node in nodes.values()
+        if node["config"].get("meta", {}).get("empty_without") == ["liquidations"]
+    ]
+    assert {"marts.liquidation_backtest", "marts.liquidation_crossings", "intermediate.int_verdict_spans"} <= {*tables}
+    assert {table: passed.query(f"select count(*) from {table}") for table in tables} == dict.fromkeys(tables, [(0,)])

@@ -79,7 +79,7 @@ class House:
                     suite.table.full_name, one.expectation.name, "", "pass", rows, None, asked_of=one.asked_of
                 )
                 results.append(replace(result, status="fail") if rows else result)
-        for table in ("changed_files", "changed_series"):
+        for table in ("changed_files", "changed_series", "changed_liquidation_levels"):
             self.connection.execute(f"drop table if exists temp.{table}")
         if not full:
             started = ledger.now()
