@@ -54,7 +54,7 @@ two_for_one_step as (
 
 conflicts as (
 
-    {%- for source_name, table_name in landed_tables() %}
+    {%- for source_name, table_name in landed_tables()[:var('datasets_to_lint', none)] %}
 
     {{ conflicting_rows(source_name, table_name) }}
     {%- if not loop.last %}
