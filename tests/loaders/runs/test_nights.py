@@ -186,4 +186,4 @@ def test_what_is_about_recordings_has_no_rows_without_them(passed: Warehouse) ->
         if node["config"].get("meta", {}).get("empty_without") == ["liquidations"]
     ]
     assert {"marts.liquidation_backtest", "marts.liquidation_crossings", "intermediate.int_verdict_spans"} <= {*tables}
-    assert {table: passed.query(f"select count(*) from {table}") for table in tables} == dict.fromkeys(tables, [(0,)])
+    assert {table: passed.query(f"select count(*) from {table}") for table in tables} == {one: [(0,)] for one in tables}
