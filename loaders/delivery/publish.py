@@ -395,6 +395,8 @@ class _Copier:
         self.withheld = withheld
         self.since = since
         self.changed: list[str] = []
+        # Of all tables at once: the engine goes through its whole catalog for each question.
+        self.comments = _comments(connection)
         self.keyed = {}
         if since is not None:
             self.keyed = {one.full_name: one for one in keyed_tables(project) if one.time is not None}
@@ -488,26 +490,31 @@ class _Copier:
 
     def _comment(self, schema: str, name: str, target: str) -> None:
         """Tables and columns have the comments that they have in the warehouse."""
-        comments = self.connection.execute(
-            """
-            select null, comment from duckdb_tables()
-            where database_name = current_database() and schema_name = $1 and table_name = $2
-            union all
-            select null, comment from duckdb_views()
-            where database_name = current_database() and schema_name = $1 and view_name = $2
-            union all
-            select column_name, comment from duckdb_columns()
-            where database_name = current_database() and schema_name = $1 and table_name = $2
-            """,
-            [schema, name],
-        ).fetchall()
         statements = []
-        for column, comment in comments:
-            if comment is not None:
-                place = f"table {target}" if column is None else f"column {target}.{quote(column)}"
-                statements.append(f"comment on {place} is {literal(comment)}")
+        for column, comment in self.comments.get((schema, name), ()):
+            place = f"table {target}" if column is None else f"column {target}.{quote(column)}"
+            statements.append(f"comment on {place} is {literal(comment)}")
         if statements:
             self.connection.execute(";".join(statements))
+
+
+def _comments(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], list[tuple[str | None, str]]]:
+    """Comments of tables, views and their columns, by schema and name; None is that of the table itself."""
+    found: dict[tuple[str, str], list[tuple[str | None, str]]] = {}
+    for schema, name, column, comment in connection.execute(
+        """
+        select schema_name, table_name, null as column_name, comment from duckdb_tables()
+        where database_name = current_database() and comment is not null
+        union all
+        select schema_name, view_name, null, comment from duckdb_views()
+        where database_name = current_database() and comment is not null
+        union all
+        select schema_name, table_name, column_name, comment from duckdb_columns()
+        where database_name = current_database() and comment is not null
+        """
+    ).fetchall():
+        found.setdefault((schema, name), []).append((column, comment))
+    return found
 
 
 def _relations(connection: duckdb.DuckDBPyConnection, schema: str) -> list[str]:

@@ -138,13 +138,15 @@ def kline_row(time_ms: int, price: int = 100, *, step: int = STEP, per_ms: int =
 
 def kline_rows(of: str, count: int = 288, price: int = 100) -> list[str]:
     """Rows of a five-minute file."""
-    return [kline_row(day_ms(of) + step * STEP, price + step % 7) for step in range(count)]
+    start = day_ms(of)
+    return [kline_row(start + step * STEP, price + step % 7) for step in range(count)]
 
 
 def trade_rows(of: str, count: int = 200, first: int = 1000) -> list[str]:
     """Rows of an aggTrades file."""
+    start = day_ms(of)
     return [
-        f"{first + n},{100 + n % 5}.1,0.{n % 9 + 1},{2 * (first + n)},{2 * (first + n) + 1},{day_ms(of) + n * 1000},"
+        f"{first + n},{100 + n % 5}.1,0.{n % 9 + 1},{2 * (first + n)},{2 * (first + n) + 1},{start + n * 1000},"
         f"{'true' if n % 2 else 'false'}"
         for n in range(count)
     ]

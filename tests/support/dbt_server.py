@@ -109,7 +109,7 @@ def _serve() -> None:
 
 
 def _drop_quiet_events() -> None:
-    from dbt_common.events.base_types import BaseEvent, DebugLevel, InfoLevel
+    from dbt_common.events.base_types import BaseEvent, DebugLevel, EventLevel, InfoLevel
     from dbt_common.events.event_manager import EventManager
 
     make, fire = BaseEvent.__init__, EventManager.fire_event
@@ -118,9 +118,11 @@ def _drop_quiet_events() -> None:
         if not isinstance(self, DebugLevel):
             make(self, *args, **kwargs)
 
-    def fire_unless_quiet(self: EventManager, event: BaseEvent, *args: Any, **kwargs: Any) -> None:
-        if not isinstance(event, DebugLevel | InfoLevel):
-            fire(self, event, *args, **kwargs)
+    def fire_unless_quiet(self: EventManager, event: BaseEvent, level: EventLevel | None = None, **kwargs: Any) -> None:
+        # An event of information can be told as a warning.
+        told = level in (EventLevel.WARN, EventLevel.ERROR) or kwargs.get("force_warn_or_error_handling", False)
+        if not isinstance(event, DebugLevel) and (told or not isinstance(event, InfoLevel)):
+            fire(self, event, level, **kwargs)
 
     BaseEvent.__init__ = make_unless_debug
     EventManager.fire_event = fire_unless_quiet
