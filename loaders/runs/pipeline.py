@@ -9,7 +9,9 @@ look. A build, a test or an expectation that fails does: the last published file
 from __future__ import annotations
 
 import contextlib
+import importlib
 import sys
+import threading
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
@@ -360,7 +362,10 @@ class _Work:
             self.close()
             line = f"nothing changed since the build of {stands.started_at:%Y-%m-%d %H:%M:%S} ({stands.build_id})"
             return self._step("build", "ok", line, result={"build_id": stands.build_id, "nodes": 0, "failures": []})
-        runner.prepare()
+        if self.target.exists():
+            # While dbt builds, this process has nothing to do. A first build is long, and wants the memory for itself.
+            runner.prepare()
+            threading.Thread(target=_import_report, daemon=True).start()
         built = dbt.build(
             self.settings.project(),
             self.path,
@@ -420,12 +425,19 @@ class _Work:
         page = self.settings.report_path()
         if self.published is not None and not self.published.written and _is_newer(page, self.target):
             return self._step("report", "ok", f"{page}: nothing was published since it was written")
-        # The drawing's library takes half a second to import, which a run that publishes nothing need not spend.
+        # The drawing's library takes half a second to import, which a run that publishes nothing need not spend; one
+        # that builds has it by now.
         from loaders.delivery.page import report
 
         written = report.write(self.settings, self.target, page)
         line, *details = report.text(written).splitlines()
         return self._step("report", "ok", line, details=tuple(details), result=report.to_dict(written))
+
+
+def _import_report() -> None:
+    # Whatever goes wrong goes wrong again, and is told, when it is imported to be used.
+    with contextlib.suppress(Exception):
+        importlib.import_module("loaders.delivery.page.report")
 
 
 def _is_newer(page: Path, published: Path) -> bool:
