@@ -61,9 +61,7 @@ class BuildRequest:
 
     def to_json(self) -> str:
         """The request as one line."""
-        return json.dumps(
-            {name: list(of) if isinstance(of, (set, frozenset)) else of for name, of in asdict(self).items()}
-        )
+        return json.dumps(asdict(self), default=list)
 
 
 @dataclass(frozen=True, slots=True)

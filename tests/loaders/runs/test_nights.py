@@ -176,6 +176,25 @@ def test_a_dbt_that_began_with_another_project_is_not_used(passed: Warehouse, as
     assert (other.closed, same.closed) == (True, True)
 
 
+def test_a_full_build_tests_all_rows_and_a_night_those_that_were_built(
+    passed: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed.lend_environment(monkeypatch)
+
+    def queries(request: BuildRequest) -> dict[str, str]:
+        status, printed, ended = dbt.DbtProcess(passed.project, passed.path).build(request, None)
+        assert status == 0, printed
+        return {one["unique_id"].split(".")[2]: one["compiled_code"] for one in ended.results}
+
+    key_of_candles = "klines_5m_has_one_row_per_key"
+    assert "rows_to_test" not in queries(BuildRequest(test_everything=True))[key_of_candles]
+    candles = frozenset({("binance", "klines")})
+    night = queries(BuildRequest(candles, candles))
+    assert "rows_to_test" in night[key_of_candles]
+    assert "ledger_has_one_row_per_file_id" in night
+    assert not {"unique_symbols_symbol", "stg_binance__klines", "int_ohlcvt_proofs"} & {*night}
+
+
 def test_what_is_about_recordings_has_no_rows_without_them(passed: Warehouse) -> None:
     """`meta.empty_without`, of a warehouse that has everything else."""
     passed.dbt("parse")
