@@ -103,12 +103,10 @@ def build(
             status, printed, ended = process.build(replace(request, told=told), reporter)
         finally:
             process.close()
-    target = Path(os.environ.get("DBT_TARGET_PATH") or "target")
+    # Joined to the project's folder, an absolute path stays what it is.
+    target = project / (os.environ.get("DBT_TARGET_PATH") or "target")
     failures = tuple(
-        (
-            node["unique_id"].split(".", 2)[-1],
-            message_of(node, path, target if target.is_absolute() else project / target),
-        )
+        (node["unique_id"].split(".", 2)[-1], message_of(node, path, target))
         for node in ended.results
         if node["status"] in _BAD
     )
