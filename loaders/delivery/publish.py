@@ -242,19 +242,23 @@ def _publish(settings: Settings, path: Path, name: str, target: Path, job_id: st
             validation = readiness.last_validation(read)
             assert validation is not None
             job_id = job_id or validation.job_id
-            since = before.moment if before is not None and _can_begin_with(read, before, withheld) else None
-            if since is not None and not _begin_with(connection, target, part):
-                since = None
-            if since is None:
+            copier = _Copier(connection, settings.project(), withheld)
+            carries_over = (
+                before is not None
+                and _can_begin_with(read, before, withheld)
+                and copier.follow(before.moment)
+                and _begin_with(connection, target, part)
+            )
+            if not carries_over:
+                copier.follow(None)
                 part.unlink(missing_ok=True)
                 connection.execute(f"attach {literal(part)} as {quote(_PART)} (storage_version '{STORAGE_VERSION}')")
-            copier = _Copier(connection, settings.project(), withheld, since)
             # One transaction: each comment in one of its own would wait for the disk.
             with warehouse.transaction(connection):
                 marts = copier.marts()
                 rows = marts | copier.companions()
                 _write_manifest(connection, published_at, job_id, state, changes.present(read), rows)
-            _write_history(connection, target, published_at, carried_over=since is not None)
+            _write_history(connection, target, published_at, carried_over=carries_over)
             # Views that name no database can only be made from within.
             connection.execute(f"use {quote(_PART)}.main")
             if target.name.lstrip(".").partition(".")[0].lower() != "marts":
@@ -376,33 +380,65 @@ def _published_rows(
     """
 
 
+@dataclass(frozen=True, slots=True)
+class _Followed:
+    """A table that follows the logs: `rows` of `total` changed; `series` is a relation of their symbols and times."""
+
+    keyed: Keyed
+    series: str
+    rows: int
+    total: int
+
+
 class _Copier:
     """Copies tables and views, as tables, into the new file; `rows` it returns are by name.
 
-    `since` is the moment of the publication with whose copy the file begins: then rows of a table that follows the logs
-    are taken out and put in from the earliest time that was rebuilt, symbol by symbol. All other tables are written
-    anew; so is one in which more changed than stayed, or whose number of rows then is not that of the warehouse.
+    Where the file begins as a copy of the last publication, rows of a table that follows the logs are taken out and put
+    in from the earliest time that was rebuilt since, symbol by symbol. All other tables are written anew; so is one in
+    which more changed than stayed, or whose number of rows then is not that of the warehouse.
     """
 
     def __init__(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        project: Path,
-        withheld: tuple[tuple[str, str, str], ...],
-        since: Moment | None,
+        self, connection: duckdb.DuckDBPyConnection, project: Path, withheld: tuple[tuple[str, str, str], ...]
     ) -> None:
         self.connection = connection
+        self.project = project
         self.withheld = withheld
-        self.since = since
         self.changed: list[str] = []
         # Of all tables at once: the engine goes through its whole catalog for each question.
         self.comments = _comments(connection)
-        self.keyed = {}
-        if since is not None:
-            self.keyed = {one.full_name: one for one in keyed_tables(project) if one.time is not None}
-            for schema, name in COMPANIONS:
-                if schema == "intermediate" and (one := keyed_model(project, schema, name)) is not None:
-                    self.keyed[one.full_name] = one
+        self.followed: dict[str, _Followed] = {}
+
+    def follow(self, since: Moment | None) -> bool:
+        """Looks up what changed since the file that is there was published; None writes everything anew.
+
+        Says whether more rows stayed than changed. Else the new file must not begin as a copy: what is replaced in it
+        would stay as empty space, copied again every night.
+        """
+        self.followed = {}
+        if since is None:
+            return False
+        keyed = [one for one in keyed_tables(self.project) if one.time is not None]
+        companions = (
+            keyed_model(self.project, schema, name) for schema, name in COMPANIONS if schema == "intermediate"
+        )
+        keyed += [one for one in companions if one is not None]
+        present = {schema: _relations(self.connection, schema) for schema in {one.schema for one in keyed}}
+        for one in (one for one in keyed if one.name in present[one.schema]):
+            # A view stands on what was landed itself; an incremental model's runs are in the log.
+            series = changes.landed_series(since) if one.is_view else changes.rebuilt_series(one.name, since)
+            table = f"temp.{quote(f'changed {one.full_name}')}"
+            self.connection.execute(f"create temp table {table} as {series}")
+            self.connection.execute(set_changed_since(table))
+            source = _published_rows(self.connection, one.schema, one.name, self.withheld)
+            self.followed[one.full_name] = _Followed(
+                one,
+                table,
+                self._one(f"select count(*) from {one.changed_rows(table, f'({source})')}"),
+                self._one(f"select count(*) from ({source})"),
+            )
+        tables = self.followed.values()
+        return sum(one.rows for one in tables) * 2 <= sum(one.total for one in tables)
 
     def marts(self) -> dict[str, int]:
         """Copies every mart."""
@@ -424,40 +460,36 @@ class _Copier:
     def _copy(self, schema: str, name: str, to_schema: str) -> int:
         target = f"{quote(_PART)}.{quote(to_schema)}.{quote(name)}"
         source = _published_rows(self.connection, schema, name, self.withheld)
-        keyed = self.keyed.get(f"{schema}.{name}")
-        if keyed is not None and self.since is not None:
-            count = self._copy_changes(keyed, self.since, source, target)
-            if count is not None:
-                self.changed.append(name if schema == "marts" else keyed.full_name)
-                return count
+        followed = self.followed.get(f"{schema}.{name}")
+        if (
+            followed is not None
+            and followed.rows * 2 <= followed.total
+            and self._copy_changes(followed, source, target)
+        ):
+            self.changed.append(name if schema == "marts" else f"{schema}.{name}")
+            return followed.total
         row = self.connection.execute(f"create or replace table {target} as {source}").fetchone()
         self._comment(schema, name, target)
         return int(row[0]) if row else 0
 
-    def _copy_changes(self, keyed: Keyed, since: Moment, source: str, target: str) -> int | None:
-        """Brings the table's copy up to date; None if that is not possible, or not worth it."""
-        connection = self.connection
-        # A view stands on what was landed itself; an incremental model's runs are in the log.
-        series = changes.landed_series(since) if keyed.is_view else changes.rebuilt_series(keyed.name, since)
-        connection.execute(f"create or replace temp table changed_series as {series}")
-        connection.execute(set_changed_since("temp.changed_series"))
-        rows = keyed.changed_rows("temp.changed_series", f"({source})")
+    def _copy_changes(self, followed: _Followed, source: str, target: str) -> bool:
+        """Brings the table's copy up to date; says whether that was possible."""
+        connection, keyed = self.connection, followed.keyed
         try:
-            stays = (
+            if (
                 connection.execute(f"describe {target}").fetchall()
-                == connection.execute(f"describe {source}").fetchall()
-            )
+                != connection.execute(f"describe {source}").fetchall()
+            ):
+                return False
         except duckdb.Error:
-            return None
-        count = self._one(f"select count(*) from ({source})")
-        if not stays or self._one(f"select count(*) from {rows}") * 2 > count:
-            return None
-        gone = keyed.changed_rows("temp.changed_series", target, columns="rowid")
+            return False
+        connection.execute(set_changed_since(followed.series))
+        gone = keyed.changed_rows(followed.series, target, columns="rowid")
         connection.execute(f"delete from {target} where rowid in {gone}")
-        connection.execute(f"insert into {target} select * from {rows}")
-        if self._one(f"select count(*) from {target}") != count:
+        connection.execute(f"insert into {target} select * from {keyed.changed_rows(followed.series, f'({source})')}")
+        if self._one(f"select count(*) from {target}") != followed.total:
             self._drop_before_first(keyed, source, target)
-        return count if self._one(f"select count(*) from {target}") == count else None
+        return self._one(f"select count(*) from {target}") == followed.total
 
     def _drop_before_first(self, keyed: Keyed, source: str, target: str) -> None:
         """Takes out rows that lie before all that the warehouse has of a symbol: those that have left a window."""

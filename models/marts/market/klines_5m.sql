@@ -138,3 +138,5 @@ typed as (
 )
 
 select * from typed
+-- Everybody asks for a symbol, and most for a time: the engine skips the blocks of others.
+order by symbol, open_time

@@ -432,3 +432,16 @@ def test_a_withheld_symbol_is_left_out_and_told(passed: Warehouse) -> None:
         for table in ("data_gaps", "data_completeness", "quality_checks", "symbol_status"):
             rows = connection.execute(f"select count(*) from {table}").fetchone()
             assert [rows] == passed.query(f"select count(*) from marts.{table}"), table
+
+
+def test_where_most_was_rebuilt_the_file_begins_anew(passed: Warehouse) -> None:
+    """Else it would carry the space of all that was replaced from night to night."""
+    target = passed.folder / "marts.duckdb"
+    published(passed, target=target)
+    everything = [
+        (mart, symbol, "1970-01-01") for mart in (*REBUILDS, "liquidation_heatmap") for symbol in ("AAAUSDT", "BBBUSDT")
+    ]
+    another_build(passed, models=everything)
+    assert published(passed, target=target).changed == ()
+    another_build(passed, models=[("klines_5m", "AAAUSDT", "2024-03-02 23:55:00")])
+    assert "klines_5m" in published(passed, target=target).changed
