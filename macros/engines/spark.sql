@@ -31,6 +31,11 @@
 {%- endmacro %}
 
 
+{% macro spark__as_double(value) -%}
+    cast({{ value }} as double)
+{%- endmacro %}
+
+
 {#- Where NULLs are passed over is said behind the parenthesis. -#}
 {% macro spark__last_known(value) -%}
     last_value({{ value }}) ignore nulls

@@ -11,7 +11,7 @@
                         cast({{ candles }}.high as double),
                         greatest(
                             cast({{ candles }}.low as double),
-                            cast({{ candles }}.quote_volume as double) / cast({{ candles }}.volume as double)
+                            {{ as_double(candles ~ '.quote_volume') }} / {{ as_double(candles ~ '.volume') }}
                         )
                     )
                 else cast({{ candles }}.close as double)

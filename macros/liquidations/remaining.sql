@@ -1,15 +1,11 @@
 {#-
     What is left of an amount, from the running sum of logarithms now and when the level was opened
-    (`int_liquidation_timeline.log_share_total`). One place for the rounding, so that the map, the newest step of the
+    (`int_liquidation_timeline.log_share_total`), all three double. One place for the rounding, so that the map, the newest step of the
     heatmap and what was liquidated agree to the last digit: each level's amount is computed in double, the same on
     every run, and rounded; what is summed are decimals.
 -#}
 {% macro remaining(amount, log_share_now, log_share_at_open, data_type='decimal(28, 8)') -%}
-    {{ double_as_decimal(
-        'cast(' ~ amount ~ ' as double) * exp(cast(' ~ log_share_now ~ ' as double) - cast('
-        ~ log_share_at_open ~ ' as double))',
-        data_type
-    ) }}
+    {{ double_as_decimal(amount ~ ' * exp(' ~ log_share_now ~ ' - ' ~ log_share_at_open ~ ')', data_type) }}
 {%- endmacro %}
 
 
@@ -22,8 +18,8 @@
                 cast(0.000001 as double),
                 least(
                     cast(1 as double),
-                    cast({{ open_interest }} - coalesce({{ opened_quantity }}, 0) as double)
-                    / cast({{ previous_open_interest }} as double)
+                    {{ as_double(open_interest ~ ' - coalesce(' ~ opened_quantity ~ ', 0)') }}
+                    / {{ as_double(previous_open_interest) }}
                 )
             )
         )
@@ -41,7 +37,7 @@
 {#- A product rounded to a decimal type. Through double, whose 15 digits are more than prices and contracts have: DuckDB
     rounds products of wide decimals a hundred times slower. -#}
 {% macro rounded_product(left, right, data_type) -%}
-    {{ double_as_decimal('cast(' ~ left ~ ' as double) * cast(' ~ right ~ ' as double)', data_type) }}
+    {{ double_as_decimal(as_double(left) ~ ' * ' ~ as_double(right), data_type) }}
 {%- endmacro %}
 
 

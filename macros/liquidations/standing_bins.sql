@@ -162,7 +162,7 @@ standing_bins as (
         side,
         price_bin,
         cast(
-            cast(sum(volume_of_day) as double) * exp(max(log_share_since)) as decimal(38, 8)
+            {{ as_double('sum(volume_of_day)') }} * exp(max(log_share_since)) as decimal(38, 8)
         ) as volume_usd
     from parts_of_bins
     group by symbol, as_of, side, price_bin

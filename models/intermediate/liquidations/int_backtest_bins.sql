@@ -31,7 +31,7 @@ moments as (
     select
         map_snapshots.symbol,
         map_snapshots.as_of,
-        cast(timeline.log_share_total as double) as log_share_total,
+        {{ as_double('timeline.log_share_total') }} as log_share_total,
         map_snapshots.lowest_price,
         map_snapshots.highest_price
     from map_snapshots
@@ -51,8 +51,8 @@ levels as (
         price_bin,
         opened_at,
         {{ level_ended_at() }} as ended_at,
-        cast(volume_usd as double) as volume_usd,
-        cast(log_share_at_open as double) as log_share_at_open
+        {{ as_double('volume_usd') }} as volume_usd,
+        {{ as_double('log_share_at_open') }} as log_share_at_open
     from {{ ref('liquidation_levels') }}
     where
         price_bin is not null

@@ -34,8 +34,8 @@ events as (
         side,
         event_number,
         min(liquidated_at) as event_at,
-        cast(sum(cast(liquidation_price * quantity as decimal(38, 8))) as double)
-        / cast(sum(quantity) as double) as event_price
+        {{ as_double('sum(cast(liquidation_price * quantity as decimal(38, 8)))') }}
+        / {{ as_double('sum(quantity)') }} as event_price
     from numbered
     group by symbol, side, event_number
 

@@ -38,13 +38,13 @@ comparisons as (
         abs(candles.close - candles.open) >= candles.open * {{ var('snapshot_label_least_move') }} as candle_moved,
         candles.open * {{ var('mark_price_tolerance') }} as far_off,
         abs(
-            cast(metrics.sum_open_interest_value as double) / cast(metrics.sum_open_interest as double) - candles.open
+            {{ as_double('metrics.sum_open_interest_value') }} / {{ as_double('metrics.sum_open_interest') }} - candles.open
         ) as distance_to_open,
         abs(
-            cast(metrics.sum_open_interest_value as double) / cast(metrics.sum_open_interest as double) - candles.close
+            {{ as_double('metrics.sum_open_interest_value') }} / {{ as_double('metrics.sum_open_interest') }} - candles.close
         ) as distance_to_close,
         abs(
-            cast(metrics.sum_open_interest_value as double) / cast(metrics.sum_open_interest as double)
+            {{ as_double('metrics.sum_open_interest_value') }} / {{ as_double('metrics.sum_open_interest') }}
             - candles_before.open
         ) as distance_to_open_before
     from {{ source('raw_binance', 'binance_metrics') }} as metrics

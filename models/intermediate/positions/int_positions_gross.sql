@@ -22,15 +22,14 @@ turned_over as (
         candles.open_time,
         candles.open_time + interval '5 minutes' as step_at,
         {{ entry_price_of_candle('candles') }} as entry_price,
-        cast(
-            least(
-                open_interest.open_interest,
-                greatest(
-                    cast((candles.volume + candles.oi_delta) * cast(0.5 as decimal(2, 1)) as decimal(38, 16)),
-                    candles.oi_delta,
-                    0
-                )
-            ) as decimal(38, 16)
+        -- Half of 16 decimals has 17, and what is compared has as many: to round would take most of the model's time.
+        least(
+            cast(open_interest.open_interest as decimal(38, 17)),
+            greatest(
+                cast((candles.volume + candles.oi_delta) * cast(0.5 as decimal(2, 1)) as decimal(38, 17)),
+                cast(candles.oi_delta as decimal(38, 17)),
+                cast(0 as decimal(38, 17))
+            )
         ) as opened_quantity
     from candles
     inner join open_interest

@@ -35,8 +35,8 @@ all_jumps as (
         cast(run_start as date) as day,
         cast(
             greatest(
-                cast(first_open as double) / cast(previous_close as double),
-                cast(previous_close as double) / cast(first_open as double)
+                {{ as_double('first_open') }} / {{ as_double('previous_close') }},
+                {{ as_double('previous_close') }} / {{ as_double('first_open') }}
             ) - 1 as decimal(38, 8)
         ) as jump
     from run_starts

@@ -26,10 +26,11 @@ candles as (
         symbol,
         interval,
         open_time as row_time,
-        open,
-        high,
-        low,
-        close,
+        -- as many decimals as open interest has: DuckDB would round that to the candles' 15, slowly
+        cast(open as decimal(38, 16)) as open,
+        cast(high as decimal(38, 16)) as high,
+        cast(low as decimal(38, 16)) as low,
+        cast(close as decimal(38, 16)) as close,
         volume,
         quote_volume,
         trade_count,
@@ -54,8 +55,8 @@ snapshots as (
         '5m' as interval,
         snapshot_at as row_time,
         open_interest as open,
-        cast(null as decimal(18, 8)) as high,
-        cast(null as decimal(18, 8)) as low,
+        cast(null as decimal(38, 16)) as high,
+        cast(null as decimal(38, 16)) as low,
         open_interest as close,
         cast(null as decimal(38, 8)) as volume,
         cast(null as decimal(38, 8)) as quote_volume,
@@ -131,13 +132,13 @@ judged as (
                 then
                     round(
                         greatest(
-                            cast(open as double) / cast(previous_close as double),
-                            cast(previous_close as double) / cast(open as double)
+                            {{ as_double('open') }} / {{ as_double('previous_close') }},
+                            {{ as_double('previous_close') }} / {{ as_double('open') }}
                         ) - 1,
                         8
                     )
         end as jump,
-        case when low > 0 then round(cast(high as double) / cast(low as double) - 1, 8) end as price_range,
+        case when low > 0 then round({{ as_double('high') }} / {{ as_double('low') }} - 1, 8) end as price_range,
         -- The nearer of two neighbours between which a snapshot stands out to one side.
         case
             when
@@ -146,8 +147,8 @@ judged as (
                 then
                     round(
                         greatest(
-                            cast(open as double) / cast(greatest(previous_close, next_open) as double),
-                            cast(least(previous_close, next_open) as double) / cast(open as double),
+                            {{ as_double('open') }} / {{ as_double('greatest(previous_close, next_open)') }},
+                            {{ as_double('least(previous_close, next_open)') }} / {{ as_double('open') }},
                             1
                         ) - 1,
                         8
@@ -157,9 +158,9 @@ judged as (
         dataset = 'klines'
         and kline_type = 'last'
         and market != 'cm'
-        and cast(quote_volume as double) not between
-        cast(low as double) * cast(volume as double) * (1 - {{ var('candle_agreement_tolerance') }})
-        and cast(high as double) * cast(volume as double) * (1 + {{ var('candle_agreement_tolerance') }})
+        and {{ as_double('quote_volume') }} not between
+        {{ as_double('low') }} * {{ as_double('volume') }} * (1 - {{ var('candle_agreement_tolerance') }})
+        and {{ as_double('high') }} * {{ as_double('volume') }} * (1 + {{ var('candle_agreement_tolerance') }})
             as is_quote_volume_wrong,
         -- Where hardly anybody trades, prices jump between bid and ask, within candles as between them.
         dataset = 'klines'
@@ -205,8 +206,8 @@ runs as (
             when count(*) filter (where is_lively) >= 100 and sum(abs(close - open)) filter (where is_lively) > 0
                 then
                     cast(round(
-                        cast(sum(abs(open - previous_close)) filter (where is_lively) as double)
-                        / cast(sum(abs(close - open)) filter (where is_lively) as double),
+                        {{ as_double('sum(abs(open - previous_close)) filter (where is_lively)') }}
+                        / {{ as_double('sum(abs(close - open)) filter (where is_lively)') }},
                         8
                     ) as decimal(38, 8))
         end as open_gap_ratio

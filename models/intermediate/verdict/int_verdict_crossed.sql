@@ -369,8 +369,11 @@ crossings as (
         levels.side,
         levels.leverage,
         steps.step_at,
-        {{ remaining('levels.volume_usd', 'steps.log_share_total - steps.log_share', 'levels.log_share_at_open') }}
-            as volume_usd
+        {{ remaining(
+            as_double('levels.volume_usd'),
+            as_double('steps.log_share_total - steps.log_share'),
+            as_double('levels.log_share_at_open')
+        ) }} as volume_usd
     from first_endings
     inner join steps
         on first_endings.position = steps.position

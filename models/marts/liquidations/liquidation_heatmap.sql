@@ -93,7 +93,7 @@ states as (
         buckets.symbol,
         buckets.bucket_at,
         buckets.as_of,
-        cast(timeline.log_share_total as double) as log_share_total
+        {{ as_double('timeline.log_share_total') }} as log_share_total
     from buckets
     inner join timeline
         on
@@ -111,8 +111,8 @@ shown_levels as (
         levels.opened_at,
         {{ level_ended_at('levels') }} as ended_at,
         -- cast here, once per level rather than once per level and step
-        cast(levels.volume_usd as double) as volume_usd,
-        cast(levels.log_share_at_open as double) as log_share_at_open
+        {{ as_double('levels.volume_usd') }} as volume_usd,
+        {{ as_double('levels.log_share_at_open') }} as log_share_at_open
     from levels
     inner join reaches
         on

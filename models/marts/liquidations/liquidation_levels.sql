@@ -250,7 +250,9 @@ lives as (
         case when is_liquidated then ended_at end as liquidated_at,
         case
             when is_liquidated
-                then {{ remaining('volume_usd', 'log_share_before', 'log_share_at_open') }}
+                then {{ remaining(
+                    as_double('volume_usd'), as_double('log_share_before'), as_double('log_share_at_open')
+                ) }}
         end as liquidated_volume_usd,
         case when not is_liquidated then ended_at end as closed_at,
         log_share_at_open

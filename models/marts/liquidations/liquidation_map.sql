@@ -24,7 +24,7 @@ states as (
         last_candles.symbol,
         last_candles.as_of,
         last_candles.last_price,
-        min(timeline.log_share_total) as log_share_total
+        {{ as_double('min(timeline.log_share_total)') }} as log_share_total
     from last_candles
     inner join {{ ref('int_liquidation_timeline') }} as timeline
         on
@@ -41,9 +41,15 @@ standing as (
         levels.side,
         levels.leverage,
         levels.price_bin,
-        {{ remaining('levels.volume_usd', 'states.log_share_total', 'levels.log_share_at_open') }} as volume_usd,
-        {{ remaining('levels.quantity', 'states.log_share_total', 'levels.log_share_at_open', 'decimal(28, 10)') }}
-            as quantity,
+        {{ remaining(
+            as_double('levels.volume_usd'), 'states.log_share_total', as_double('levels.log_share_at_open')
+        ) }} as volume_usd,
+        {{ remaining(
+            as_double('levels.quantity'),
+            'states.log_share_total',
+            as_double('levels.log_share_at_open'),
+            'decimal(28, 10)'
+        ) }} as quantity,
         states.as_of,
         states.last_price
     from levels
