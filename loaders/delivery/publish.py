@@ -496,21 +496,27 @@ class _Copier:
         exchange = "exchange" if keyed.has_exchange else "'binance'"
         self.connection.execute(
             f"""
+            create or replace temp table first_times as
+            select {exchange} as exchange, symbol, min({keyed.time}) as first_time
+            from ({source})
+            group by all
+            """
+        )
+        # As a constant, it lets the engine skip the blocks in which no symbol begins.
+        self.connection.execute(
+            "set variable last_first_time = (select coalesce(max(first_time), '-infinity') from temp.first_times)"
+        )
+        self.connection.execute(
+            f"""
             delete from {target} where rowid in (
                 select held.rowid
                 from {target} as held
-                left join (
-                    select
-                        {exchange} as of_exchange,
-                        symbol,
-                        min({keyed.time}) as first_time
-                    from ({source})
-                    group by of_exchange, symbol
-                ) as firsts
+                inner join temp.first_times as firsts
                     on
-                        {"held.exchange" if keyed.has_exchange else "'binance'"} = firsts.of_exchange
+                        {"held.exchange" if keyed.has_exchange else "'binance'"} = firsts.exchange
                         and held.symbol = firsts.symbol
-                where firsts.symbol is null or held.{keyed.time} < firsts.first_time
+                        and held.{keyed.time} < firsts.first_time
+                where held.{keyed.time} < getvariable('last_first_time')
             )
             """
         )
