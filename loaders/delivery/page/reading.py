@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -44,10 +44,30 @@ _NEEDED = {
 }
 
 _SYMBOLS = """
-    select symbol, max(open_time) + interval '5 minutes' as as_of
+    select symbol, min(open_time) as first_candle, max(open_time) as last_candle
     from klines_5m
     group by symbol
     order by symbol
+"""
+
+_FIRST_STEPS = """
+    select symbol, min(bucket_at) as bucket_at
+    from liquidation_heatmap
+    group by symbol
+"""
+
+# Prices come as whole numbers of 10^-8. Through double, whose 53 bits hold them up to 22 million: as a decimal of 38
+# digits, each would be divided in 128 bits, which takes 50 times as long.
+#: Before each question about all symbols at once: a row for each of them.
+_ASKED = """
+    with asked as (
+        select
+            unnest($numbers) as number,
+            unnest($symbols) as symbol,
+            unnest($shown_from) as shown_from,
+            unnest($levels_from) as levels_from,
+            unnest($history_steps) as history_step
+    )
 """
 
 _BY_OPEN_INTEREST = """
@@ -59,114 +79,124 @@ _BY_OPEN_INTEREST = """
 
 _CANDLES = """
     select
+        asked.number,
         epoch_ms(open_time) // 60000 as minute,
-        cast(open :: decimal(38, 8) * 100000000 as bigint) as open,
-        cast(high :: decimal(38, 8) * 100000000 as bigint) as high,
-        cast(low :: decimal(38, 8) * 100000000 as bigint) as low,
-        cast(close :: decimal(38, 8) * 100000000 as bigint) as close,
+        cast(cast(open as double) * 1e8 as bigint) as open,
+        cast(cast(high as double) * 1e8 as bigint) as high,
+        cast(cast(low as double) * 1e8 as bigint) as low,
+        cast(cast(close as double) * 1e8 as bigint) as close,
         cast(quote_volume as double) as quote_volume
     from klines_5m
-    where symbol = $symbol and open_time >= $shown_from
-    order by open_time
+    inner join asked using (symbol)
+    where open_time >= asked.shown_from and open_time >= $first_shown
+    order by asked.number, open_time
 """
 
 _HISTORY = """
     select
-        epoch_ms(time_bucket(to_minutes($minutes), open_time)) // 60000 as minute,
-        cast(min_by(open, open_time) :: decimal(38, 8) * 100000000 as bigint) as open,
-        cast(max(high) :: decimal(38, 8) * 100000000 as bigint) as high,
-        cast(min(low) :: decimal(38, 8) * 100000000 as bigint) as low,
-        cast(max_by(close, open_time) :: decimal(38, 8) * 100000000 as bigint) as close,
+        asked.number,
+        epoch_ms(time_bucket(to_minutes(asked.history_step), open_time)) // 60000 as minute,
+        cast(cast(min_by(open, open_time) as double) * 1e8 as bigint) as open,
+        cast(cast(max(high) as double) * 1e8 as bigint) as high,
+        cast(cast(min(low) as double) * 1e8 as bigint) as low,
+        cast(cast(max_by(close, open_time) as double) * 1e8 as bigint) as close,
         cast(sum(quote_volume) as double) as quote_volume
     from klines_5m
-    where symbol = $symbol
-    group by 1
-    order by 1
+    inner join asked using (symbol)
+    where asked.history_step is not null
+    group by 1, 2
+    order by 1, 2
 """
 
 _HISTORY_INTEREST = """
     select
-        epoch_ms(time_bucket(to_minutes($minutes), snapshot_at)) // 60000 as minute,
+        asked.number,
+        epoch_ms(time_bucket(to_minutes(asked.history_step), snapshot_at)) // 60000 as minute,
         cast(max_by(open_interest, snapshot_at) as double) as open_interest
     from open_interest_5m
-    where symbol = $symbol and open_interest is not null
-    group by 1
-    order by 1
+    inner join asked using (symbol)
+    where asked.history_step is not null and open_interest is not null
+    group by 1, 2
+    order by 1, 2
 """
 
 _INTEREST = """
     select
+        asked.number,
         epoch_ms(snapshot_at) // 60000 as minute,
         cast(open_interest as double) as open_interest
     from open_interest_5m
-    where symbol = $symbol and snapshot_at >= $shown_from
-    order by snapshot_at
+    inner join asked using (symbol)
+    where snapshot_at >= asked.shown_from and snapshot_at >= $first_shown
+    order by asked.number, snapshot_at
 """
 
 _CHANGES = """
     select
+        asked.number,
         epoch_ms(open_time) // 60000 as minute,
         cast(oi_delta_usd as double) as oi_delta_usd,
         list_position(['none', 'long_open', 'short_open', 'long_close', 'short_close'], position_event) as event
     from candles_with_side
-    where symbol = $symbol and open_time >= $shown_from
-    order by open_time
+    inner join asked using (symbol)
+    where open_time >= asked.shown_from and open_time >= $first_shown
+    order by asked.number, open_time
 """
 
 _CELLS = """
     select
+        asked.number,
         bucket_at,
         sum(volume_usd) filter (side = 'long') :: double as long,
         sum(volume_usd) filter (side = 'short') :: double as short
     from liquidation_heatmap
-    where symbol = $symbol
-    group by bucket_at
-    order by bucket_at
+    inner join asked using (symbol)
+    group by asked.number, bucket_at
+    order by asked.number, bucket_at
 """
 
 _LEVELS = """
-    with
-
-    shown as (
-
-        select
-            *,
-            coalesce(liquidated_at, {closed_at} timestamp '9999-12-31') as ended_at
-        from liquidation_levels
-        where symbol = $symbol and price_bin is not null
-
-    )
-
     select
+        asked.number,
         cast(side = 'short' as utinyint) as side,
         leverage,
-        cast(price_bin :: decimal(38, 8) * 100000000 as bigint) as price_bin,
+        cast(cast(price_bin as double) * 1e8 as bigint) as price_bin,
         epoch_us(opened_at) as opened,
-        epoch_us(ended_at) as ended,
+        epoch_us(coalesce(liquidated_at, {closed_at} timestamp '9999-12-31')) as ended,
         cast(volume_usd as double) as volume_usd,
         cast(log_share_at_open as double) as log_share
-    from shown
-    where ended_at > $shown_from
-    order by price_bin, side, leverage, opened_at
+    from liquidation_levels
+    inner join asked using (symbol)
+    where
+        price_bin is not null
+        and coalesce(liquidated_at, {closed_at} timestamp '9999-12-31') > asked.levels_from
+    order by asked.number, price_bin, side, leverage, opened_at
 """
 
 _MAP = """
     select
+        asked.number,
         cast(side = 'short' as utinyint) as side,
         leverage,
-        cast(price_bin :: decimal(38, 8) * 100000000 as bigint) as price_bin,
+        cast(cast(price_bin as double) * 1e8 as bigint) as price_bin,
         cast(volume_usd as double) as volume_usd
     from liquidation_map
-    where symbol = $symbol
-    order by price_bin, side, leverage
+    inner join asked using (symbol)
+    order by asked.number, price_bin, side, leverage
 """
 
 _SWEPT = """
-    with
-
-    swept as (
-
+    select
+        number,
+        epoch_ms(liquidated_at) // 60000 as minute,
+        cast(side = 'short' as utinyint) as side,
+        leverage,
+        cast(price_bin as double) as price,
+        cast(volume_usd as double) as volume_usd,
+        epoch_ms(since) // 60000 as since
+    from (
         select
+            asked.number,
             liquidated_at,
             side,
             leverage,
@@ -174,22 +204,16 @@ _SWEPT = """
             sum(liquidated_volume_usd) as volume_usd,
             min(opened_at) as since
         from liquidation_levels
-        where symbol = $symbol and liquidated_at >= $shown_from and price_bin is not null
-        group by liquidated_at, side, leverage, price_bin
-        order by volume_usd desc, liquidated_at, side, leverage, price_bin
-        limit $limit
-
-    )
-
-    select
-        epoch_ms(liquidated_at) // 60000 as minute,
-        cast(side = 'short' as utinyint) as side,
-        leverage,
-        cast(price_bin as double) as price,
-        cast(volume_usd as double) as volume_usd,
-        epoch_ms(since) // 60000 as since
-    from swept
-    order by liquidated_at, price
+        inner join asked using (symbol)
+        where liquidated_at >= asked.shown_from and price_bin is not null
+        group by asked.number, liquidated_at, side, leverage, price_bin
+        qualify
+            row_number() over (
+                partition by asked.number
+                order by sum(liquidated_volume_usd) desc, liquidated_at, side, leverage, price_bin
+            ) <= {limit}
+    ) as swept
+    order by number, liquidated_at, price, side, leverage
 """
 
 _EXPLAINED = """
@@ -254,7 +278,7 @@ def read(published: Published, symbols: Iterable[str] = ()) -> PageData:
     for table, columns in _NEEDED.items():
         if not published.has(table, *columns):
             raise PublishedUnreadable(published.path, f"it has no table {table} as this version writes it")
-    known = {row["symbol"]: row["as_of"] for row in published.rows(_SYMBOLS)}
+    known = {row["symbol"]: row for row in published.rows(_SYMBOLS)}
     chosen = list(dict.fromkeys(symbols))
     for symbol in chosen:
         if symbol not in known:
@@ -268,7 +292,11 @@ def read(published: Published, symbols: Iterable[str] = ()) -> PageData:
     missing: list[str] = []
     calendar, series = _calendar(published, missing)
     state = {"series": series, **_tables(published, missing)}
-    data = [_symbol(published, symbol, known[symbol], missing) for symbol in chosen]
+    steps: dict[str, datetime] = {}
+    if published.has("liquidation_heatmap", "symbol", "bucket_at"):
+        steps = {row["symbol"]: row["bucket_at"] for row in published.rows(_FIRST_STEPS)}
+    together = _Together(published, [_span(known[symbol], steps.get(symbol)) for symbol in chosen])
+    data = [_symbol(published, together, span, missing) for span in together.spans]
     (row,) = published.rows("select * from published")
     return PageData(row, data, left_out, state, calendar, list(dict.fromkeys(missing)))
 
@@ -280,10 +308,68 @@ def _largest(published: Published, known: list[str]) -> list[str]:
     return [*(symbol for symbol in ranked if symbol in known), *(symbol for symbol in known if symbol not in ranked)]
 
 
-def _symbol(published: Published, symbol: str, as_of: datetime, missing: list[str]) -> SymbolData:
-    start = np.datetime64(as_of, "h") - np.timedelta64(DAYS * 24, "h")
-    wanted = {"symbol": symbol, "shown_from": start.astype("datetime64[us]").astype(datetime)}
-    candles = published.arrays(_CANDLES, wanted)
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """What of a symbol is shown: candles from `shown_from` on, levels that stood at `levels_from` or later.
+
+    `as_of` is the end of the last candle. `history_step` is how many minutes one candle of the whole history takes;
+    None if all of it is shown at five minutes.
+    """
+
+    symbol: str
+    as_of: datetime
+    shown_from: datetime
+    levels_from: datetime
+    history_step: int | None
+
+
+def _span(row: dict[str, Any], first_step: datetime | None) -> _Span:
+    as_of = row["last_candle"] + timedelta(minutes=5)
+    shown_from = as_of.replace(minute=0, second=0, microsecond=0) - timedelta(days=DAYS)
+    step = None
+    if row["first_candle"] < shown_from:
+        minutes = (row["last_candle"] - row["first_candle"]).total_seconds() / 60
+        step = next((one for one in (60, 120, 240, 480, 720) if minutes / one <= HISTORY), 1440)
+    return _Span(row["symbol"], as_of, shown_from, min(shown_from, first_step or shown_from), step)
+
+
+class _Together:
+    """Answers about each symbol from one question about all of them: dozens would each walk through the tables."""
+
+    def __init__(self, published: Published, spans: list[_Span]) -> None:
+        self.published = published
+        self.spans = spans
+        self._answers: dict[str, dict[str, dict[str, Array]]] = {}
+
+    def arrays(self, sql: str, symbol: str) -> dict[str, Array]:
+        """Columns of the symbol's rows; `sql` joins `asked` and gives its `number`, in the order of which rows come."""
+        if sql not in self._answers:
+            self._answers[sql] = self._ask(sql)
+        return self._answers[sql][symbol]
+
+    def _ask(self, sql: str) -> dict[str, dict[str, Array]]:
+        spans = self.spans
+        wanted = {
+            "numbers": list(range(len(spans))),
+            "symbols": [one.symbol for one in spans],
+            "shown_from": [one.shown_from for one in spans],
+            "levels_from": [one.levels_from for one in spans],
+            "history_steps": [one.history_step for one in spans],
+        }
+        # A constant lets the engine skip the blocks of years that nobody sees.
+        if "$first_shown" in sql:
+            wanted["first_shown"] = min(one.shown_from for one in spans)
+        found = self.published.arrays(_ASKED + sql, wanted)
+        bounds = np.searchsorted(found.pop("number"), np.arange(len(spans) + 1))
+        return {
+            one.symbol: {name: values[first:end] for name, values in found.items()}
+            for one, first, end in zip(spans, bounds[:-1], bounds[1:], strict=True)
+        }
+
+
+def _symbol(published: Published, together: _Together, span: _Span, missing: list[str]) -> SymbolData:
+    symbol = span.symbol
+    candles = together.arrays(_CANDLES, symbol)
     prices = ("open", "high", "low", "close")
     power = _decimals(*(candles[name] for name in prices))
     unit = 10 ** (8 - power)
@@ -292,35 +378,32 @@ def _symbol(published: Published, symbol: str, as_of: datetime, missing: list[st
     columns["candle_quote_volume"] = _plain(candles["quote_volume"], "f4")
     facts: dict[str, Any] = {
         "symbol": symbol,
-        "as_of": _minute(as_of),
+        "as_of": _minute(span.as_of),
         "decimals": power,
         "last_price": int(candles["close"][-1]) / 10**8,
     }
-    columns |= _history(published, wanted, unit, facts)
-    columns |= _interest(published, wanted, missing)
-    columns |= _levels(published, wanted, as_of, facts, missing)
+    columns |= _history(published, together, span, unit, facts)
+    columns |= _interest(published, together, symbol, missing)
+    columns |= _levels(published, together, span, facts, missing)
     if published.has("liquidation_map", "quantity") and published.has("open_interest_5m", "open_interest"):
         (explained,) = published.rows(_EXPLAINED, {"symbol": symbol})
         del explained["snapshot_at"]
         facts["explained"] = explained
-    columns |= _recorded(published, wanted, facts, missing)
+    columns |= _recorded(published, {"symbol": symbol, "shown_from": span.shown_from}, facts, missing)
     facts |= _verdict(published, symbol, missing)
     return SymbolData(symbol, facts, columns)
 
 
-def _history(published: Published, wanted: dict[str, Any], unit: int, facts: dict[str, Any]) -> dict[str, Array]:
-    ((first, last),) = published.connection.execute(
-        "select min(open_time), max(open_time) from klines_5m where symbol = $symbol", {"symbol": wanted["symbol"]}
-    ).fetchall()
-    if first >= wanted["shown_from"]:
+def _history(
+    published: Published, together: _Together, span: _Span, unit: int, facts: dict[str, Any]
+) -> dict[str, Array]:
+    if span.history_step is None:
         return {}
-    minutes = (last - first).total_seconds() / 60
-    step = next((one for one in (60, 120, 240, 480, 720) if minutes / one <= HISTORY), 1440)
-    found = published.arrays(_HISTORY, {"symbol": wanted["symbol"], "minutes": step})
-    facts["history_step"] = step
+    found = together.arrays(_HISTORY, span.symbol)
+    facts["history_step"] = span.history_step
     columns: dict[str, Array] = {}
     if published.has("open_interest_5m", "symbol", "snapshot_at", "open_interest"):
-        interest = published.arrays(_HISTORY_INTEREST, {"symbol": wanted["symbol"], "minutes": step})
+        interest = together.arrays(_HISTORY_INTEREST, span.symbol)
         known = dict(zip(interest["minute"].tolist(), _plain(interest["open_interest"], "f8").tolist(), strict=True))
         columns["history_interest"] = np.array([known.get(minute, np.nan) for minute in found["minute"].tolist()], "f8")
     return columns | {
@@ -330,16 +413,16 @@ def _history(published: Published, wanted: dict[str, Any], unit: int, facts: dic
     }
 
 
-def _interest(published: Published, wanted: dict[str, Any], missing: list[str]) -> dict[str, Array]:
+def _interest(published: Published, together: _Together, symbol: str, missing: list[str]) -> dict[str, Array]:
     columns: dict[str, Array] = {}
     if published.has("open_interest_5m", "symbol", "snapshot_at", "open_interest"):
-        found = published.arrays(_INTEREST, wanted)
+        found = together.arrays(_INTEREST, symbol)
         columns["interest_minute"] = found["minute"].astype("i4")
         columns["interest"] = _plain(found["open_interest"], "f8")
     else:
         missing.append("Open interest is not in the published file.")
     if published.has("candles_with_side", "symbol", "open_time", "oi_delta_usd", "position_event"):
-        found = published.arrays(_CHANGES, wanted)
+        found = together.arrays(_CHANGES, symbol)
         columns["change_minute"] = found["minute"].astype("i4")
         columns["change_usd"] = _plain(found["oi_delta_usd"], "f8")
         columns["change_event"] = np.ma.filled(found["event"], 0).astype("u1")
@@ -349,7 +432,7 @@ def _interest(published: Published, wanted: dict[str, Any], missing: list[str]) 
 
 
 def _levels(
-    published: Published, wanted: dict[str, Any], as_of: datetime, facts: dict[str, Any], missing: list[str]
+    published: Published, together: _Together, span: _Span, facts: dict[str, Any], missing: list[str]
 ) -> dict[str, Array]:
     needed = ("opened_at", "liquidated_at", "liquidated_volume_usd", "price_bin", "leverage")
     if not (
@@ -359,14 +442,13 @@ def _levels(
     ):
         missing.append("The levels are not in the published file: no heatmap, no map.")
         return {}
-    cells = published.arrays(_CELLS, {"symbol": wanted["symbol"]})
+    cells = together.arrays(_CELLS, span.symbol)
     times = cells["bucket_at"].astype("datetime64[us]").astype("i8")
     closed = "closed_at," if published.has("liquidation_levels", "closed_at") else ""
-    first = min([wanted["shown_from"], *cells["bucket_at"].astype("datetime64[us]").astype(datetime)[:1]])
-    levels = published.arrays(_LEVELS.format(closed_at=closed), {**wanted, "shown_from": first})
+    levels = together.arrays(_LEVELS.format(closed_at=closed), span.symbol)
     step = int(np.diff(times).min()) if len(times) > 1 else 3_600_000_000
     # What a step shows stood at its end, or at the last candle's.
-    shown_at = np.minimum(times + step, _minute(as_of) * 60_000_000)
+    shown_at = np.minimum(times + step, _minute(span.as_of) * 60_000_000)
     begins = np.searchsorted(shown_at, levels["opened"], side="left")
     ends = np.searchsorted(shown_at, levels["ended"], side="left")
     keep = ends > begins
@@ -391,7 +473,7 @@ def _levels(
     columns: dict[str, Array] = {
         "step_minute": (times // 60_000_000).astype("i4"),
         "bin_price": bins / 1e8,
-        "bin_width": _widths(published, wanted["symbol"], bins) / 1e8,
+        "bin_width": _widths(published, span.symbol, bins) / 1e8,
         "level_bin": bin_of.reshape(-1).astype("i4"),
         "level_side": same[1].astype("u1"),
         "level_leverage": same[2].astype("u2"),
@@ -408,7 +490,7 @@ def _levels(
         total = np.cumsum(stood)[:-1]
         found = np.ma.filled(cells[name].astype("f8"), 0.0)
         columns[f"step_share_{name}"] = np.where(found > 0, found / np.where(found > 0, total, 1), 0.0)
-    standing = published.arrays(_MAP, {"symbol": wanted["symbol"]})
+    standing = together.arrays(_MAP, span.symbol)
     columns |= {
         "map_side": standing["side"].astype("u1"),
         "map_leverage": standing["leverage"].astype("u2"),
@@ -416,7 +498,7 @@ def _levels(
         "map_usd": _plain(standing["volume_usd"], "f8"),
     }
     facts["leverages"] = sorted({*facts["leverages"], *(int(one) for one in standing["leverage"])})
-    swept = published.arrays(_SWEPT, {**wanted, "limit": SWEPT})
+    swept = together.arrays(_SWEPT.format(limit=SWEPT), span.symbol)
     columns |= {
         "swept_minute": swept["minute"].astype("i4"),
         "swept_side": swept["side"].astype("u1"),
@@ -612,7 +694,7 @@ def _widths(published: Published, symbol: str, bins: Array) -> Array:
     if published.has("seeds.symbols", "symbol", "price_bin_width"):
         rows = published.connection.execute(
             """
-            select cast(price_bin_width :: decimal(38, 8) * 100000000 as bigint)
+            select cast(cast(price_bin_width as double) * 1e8 as bigint)
             from seeds.symbols
             where symbol = $1 and price_bin_width is not null
             """,
