@@ -56,9 +56,11 @@ class Strategy(Enum):
 _TYPED = (Strategy.TYPED_NARROW, Strategy.TYPED)
 
 # Files prepared ahead of the landing, and more of them while they are small: those of a batch are prepared while the
-# batch before it is landed. Each may lie inflated in the scratch folder; CSV of prices shrinks 5 to 15 times.
+# batch before it is landed. Each may lie inflated in the scratch folder; CSV of prices shrinks 5 to 15 times, and how
+# much those at hand do is seen by the first of them. Two at a time, since the engine waits for the first batch.
 _AHEAD = 2
-_INFLATION = 8
+_INFLATION = 8.0
+_PREPARING = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,23 +258,30 @@ class _Run:
 
     def _prepared(self, work: Sequence[FilePlan], stop: Stop) -> Iterator[tuple[FilePlan, Prepared | FileRejected]]:
         """Prepares files ahead of those that are landed; ends early when told to stop."""
-        waiting: deque[tuple[FilePlan, Future[Prepared | FileRejected]]] = deque()
+        waiting: deque[tuple[FilePlan, float, Future[Prepared | FileRejected]]] = deque()
         left = deque(work)
-        room = self.settings.batch_bytes // _INFLATION
-        with ThreadPoolExecutor(1, "prepare") as pool:
+        inflation, packed_bytes, text_bytes = _INFLATION, 0, 0
+        room = float(self.settings.batch_bytes)
+        with ThreadPoolExecutor(_PREPARING, "prepare") as pool:
             try:
                 while stop.signal is None:
-                    while left and (len(waiting) < _AHEAD or left[0].candidate.size_bytes <= room):
+                    while left and (len(waiting) < _AHEAD or left[0].candidate.size_bytes * inflation <= room):
                         step = left.popleft()
-                        room -= step.candidate.size_bytes
-                        waiting.append((step, pool.submit(self._prepare, step)))
+                        taken = step.candidate.size_bytes * inflation
+                        room -= taken
+                        waiting.append((step, taken, pool.submit(self._prepare, step)))
                     if not waiting:
                         return
-                    step, future = waiting.popleft()
-                    room += step.candidate.size_bytes
-                    yield step, future.result()
+                    step, taken, future = waiting.popleft()
+                    room += taken
+                    outcome = future.result()
+                    if isinstance(outcome, Prepared):
+                        packed_bytes += outcome.size_bytes
+                        text_bytes += outcome.text_bytes
+                        inflation = text_bytes / max(packed_bytes, 1)
+                    yield step, outcome
             finally:
-                for _, future in waiting:
+                for *_, future in waiting:
                     future.cancel()
 
     def _prepare(self, step: FilePlan) -> Prepared | FileRejected:
