@@ -30,37 +30,42 @@ candles as (
 
 ),
 
-comparisons as (
+-- What a snapshot's value says the price was.
+told_prices as (
 
     select
-        files.file_id,
-        abs(candles.close - candles.open) as candle_move,
-        abs(candles.close - candles.open) >= candles.open * {{ var('snapshot_label_least_move') }} as candle_moved,
-        candles.open * {{ var('mark_price_tolerance') }} as far_off,
-        abs(
-            {{ as_double('metrics.sum_open_interest_value') }} / {{ as_double('metrics.sum_open_interest') }} - candles.open
-        ) as distance_to_open,
-        abs(
-            {{ as_double('metrics.sum_open_interest_value') }} / {{ as_double('metrics.sum_open_interest') }} - candles.close
-        ) as distance_to_close,
-        abs(
-            {{ as_double('metrics.sum_open_interest_value') }} / {{ as_double('metrics.sum_open_interest') }}
-            - candles_before.open
-        ) as distance_to_open_before
+        metrics.file_id,
+        metrics.symbol,
+        {{ snapshot_step('metrics.create_time') }} as open_time,
+        {{ as_double('metrics.sum_open_interest_value') }} / {{ as_double('metrics.sum_open_interest') }} as price
     from {{ source('raw_binance', 'binance_metrics') }} as metrics
     inner join files
         on metrics.file_id = files.file_id
-    inner join candles
-        on
-            metrics.symbol = candles.symbol
-            and {{ snapshot_step('metrics.create_time') }} = candles.open_time
-    left join candles as candles_before
-        on
-            metrics.symbol = candles_before.symbol
-            and {{ snapshot_step('metrics.create_time') }} = candles_before.open_time + interval '5 minutes'
     where
         metrics.sum_open_interest > 0
         and metrics.sum_open_interest_value > 0
+
+),
+
+comparisons as (
+
+    select
+        told_prices.file_id,
+        abs(candles.close - candles.open) as candle_move,
+        abs(candles.close - candles.open) >= candles.open * {{ var('snapshot_label_least_move') }} as candle_moved,
+        candles.open * {{ var('mark_price_tolerance') }} as far_off,
+        abs(told_prices.price - candles.open) as distance_to_open,
+        abs(told_prices.price - candles.close) as distance_to_close,
+        abs(told_prices.price - candles_before.open) as distance_to_open_before
+    from told_prices
+    inner join candles
+        on
+            told_prices.symbol = candles.symbol
+            and told_prices.open_time = candles.open_time
+    left join candles as candles_before
+        on
+            told_prices.symbol = candles_before.symbol
+            and told_prices.open_time = candles_before.open_time + interval '5 minutes'
 
 ),
 
