@@ -164,11 +164,12 @@ def _market_of(folders: Sequence[str]) -> Market | None:
 def _period(text: str) -> tuple[datetime, datetime]:
     """Start and exclusive end of `2026-06-28` or `2026-06`, UTC. Raises `NameRefused` for what no calendar has."""
     try:
-        if len(text) == 10:
-            day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
-            return day, day + timedelta(days=1)
-        month = datetime.strptime(text, "%Y-%m").replace(tzinfo=UTC)
-        return month, (month + timedelta(days=32)).replace(day=1)
+        # Not by strptime, which takes a third of the time of a walk.
+        numbers = [int(one) for one in text.split("-")]
+        first = datetime(numbers[0], numbers[1], numbers[2] if len(numbers) == 3 else 1, tzinfo=UTC)
+        if len(numbers) == 3:
+            return first, first + timedelta(days=1)
+        return first, (first + timedelta(days=32)).replace(day=1)
     except (ValueError, OverflowError):
         raise NameRefused(f"{text} is no date: rename the file") from None
 

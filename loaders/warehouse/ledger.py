@@ -158,12 +158,12 @@ def landed_symbols(connection: duckdb.DuckDBPyConnection) -> set[str]:
 def data_until(connection: duckdb.DuckDBPyConnection) -> datetime | None:
     """Time of the newest landed row of `STEADY_DATASETS`, UTC; None where there is none."""
     try:
+        # Without parameters, for which the engine's Python module imports NumPy and pandas.
         row = connection.execute(
-            """
+            f"""
             select max(last_time) from ops.ingestion_files
-            where status = 'loaded' and list_contains($1, dataset)
-            """,
-            [list(STEADY_DATASETS)],
+            where status = 'loaded' and dataset in ({", ".join(f"'{one}'" for one in STEADY_DATASETS)})
+            """
         ).fetchone()
     except duckdb.CatalogException:
         return None
