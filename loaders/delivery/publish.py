@@ -115,9 +115,9 @@ def publish(
     """Writes all marts into a new file beside `target` and puts it in its place.
 
     Nothing is written if the file at `target` holds this state already. Else the new file begins as a copy of it, if it
-    came from this warehouse; `full` copies everything from the warehouse. `job_id` is the job that the file names;
-    without one it is that of the validation. Raises `NotPublishable` if dbt's last build, its tests or the last
-    validation did not pass, or saw another state than the warehouse has; `PublishedBusy`, `WarehouseMissing`,
+    came from this warehouse and most of it stays; `full` copies everything from the warehouse. `job_id` is the job that
+    the file names; without one it is that of the validation. Raises `NotPublishable` if dbt's last build, its tests or
+    the last validation did not pass, or saw another state than the warehouse has; `PublishedBusy`, `WarehouseMissing`,
     `WarehouseBusy`.
     """
     target = require_replaceable(path, target)
@@ -382,12 +382,12 @@ def _published_rows(
 
 @dataclass(frozen=True, slots=True)
 class _Followed:
-    """A table that follows the logs: `rows` of `total` changed; `series` is a relation of their symbols and times."""
+    """A table that follows the logs, and how many of its rows changed; `series` names their symbols and times."""
 
     keyed: Keyed
     series: str
+    changed_rows: int
     rows: int
-    total: int
 
 
 class _Copier:
@@ -412,8 +412,8 @@ class _Copier:
     def follow(self, since: Moment | None) -> bool:
         """Looks up what changed since the file that is there was published; None writes everything anew.
 
-        Says whether more rows stayed than changed. Else the new file must not begin as a copy: what is replaced in it
-        would stay as empty space, copied again every night.
+        Says whether at least as many rows stayed as changed. Else the new file must not begin as a copy: what is
+        replaced in it would stay as empty space, copied again every night.
         """
         self.followed = {}
         if since is None:
@@ -438,7 +438,7 @@ class _Copier:
                 self._one(f"select count(*) from ({source})"),
             )
         tables = self.followed.values()
-        return sum(one.rows for one in tables) * 2 <= sum(one.total for one in tables)
+        return sum(one.changed_rows for one in tables) * 2 <= sum(one.rows for one in tables)
 
     def marts(self) -> dict[str, int]:
         """Copies every mart."""
@@ -463,11 +463,11 @@ class _Copier:
         followed = self.followed.get(f"{schema}.{name}")
         if (
             followed is not None
-            and followed.rows * 2 <= followed.total
+            and followed.changed_rows * 2 <= followed.rows
             and self._copy_changes(followed, source, target)
         ):
             self.changed.append(name if schema == "marts" else f"{schema}.{name}")
-            return followed.total
+            return followed.rows
         row = self.connection.execute(f"create or replace table {target} as {source}").fetchone()
         self._comment(schema, name, target)
         return int(row[0]) if row else 0
@@ -487,9 +487,9 @@ class _Copier:
         gone = keyed.changed_rows(followed.series, target, columns="rowid")
         connection.execute(f"delete from {target} where rowid in {gone}")
         connection.execute(f"insert into {target} select * from {keyed.changed_rows(followed.series, f'({source})')}")
-        if self._one(f"select count(*) from {target}") != followed.total:
+        if self._one(f"select count(*) from {target}") != followed.rows:
             self._drop_before_first(keyed, source, target)
-        return self._one(f"select count(*) from {target}") == followed.total
+        return self._one(f"select count(*) from {target}") == followed.rows
 
     def _drop_before_first(self, keyed: Keyed, source: str, target: str) -> None:
         """Takes out rows that lie before all that the warehouse has of a symbol: those that have left a window."""
@@ -502,7 +502,7 @@ class _Copier:
             group by all
             """
         )
-        # As a constant, it lets the engine skip the blocks in which no symbol begins.
+        # As a constant, it lets the engine skip the blocks behind the last of these times.
         self.connection.execute(
             "set variable last_first_time = (select coalesce(max(first_time), '-infinity') from temp.first_times)"
         )

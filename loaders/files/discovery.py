@@ -40,6 +40,11 @@ class Candidate:
     member: str | None = None
 
     @property
+    def is_packed(self) -> bool:
+        """Whether it is to be inflated before it is read."""
+        return self.rank < EXTENSIONS.index(".csv")
+
+    @property
     def location(self) -> Path:
         """What the ledger and messages call it: the path, with the member's name behind it."""
         return self.path if self.member is None else self.path / self.member

@@ -1,6 +1,6 @@
 """A load: plan, prepare, land, write down. Ends between files when it is told to.
 
-One file is prepared (hashed, inflated, looked at) in a thread while the one before it is landed. Small files share a
+Files are prepared (hashed, inflated, looked at) in threads while those before them are landed. Small files share a
 transaction; if one of them gives trouble, all of them are taken back and landed in halves, so that it fails alone.
 """
 
@@ -56,8 +56,8 @@ class Strategy(Enum):
 _TYPED = (Strategy.TYPED_NARROW, Strategy.TYPED)
 
 # Files prepared ahead of the landing, and more of them while they are small: those of a batch are prepared while the
-# batch before it is landed. Each may lie inflated in the scratch folder; CSV of prices shrinks 5 to 15 times, and how
-# much those at hand do is seen by the first of them. Two at a time, since the engine waits for the first batch.
+# batch before it is landed. Those of archives lie inflated in the scratch folder: CSV of prices shrinks 5 to 15 times,
+# and how much these do is measured from those prepared so far. Two threads, since the engine waits for the first batch.
 _AHEAD = 2
 _INFLATION = 8.0
 _PREPARING = 2
@@ -262,12 +262,13 @@ class _Run:
         left = deque(work)
         inflation, packed_bytes, text_bytes = _INFLATION, 0, 0
         room = float(self.settings.batch_bytes)
-        with ThreadPoolExecutor(_PREPARING, "prepare") as pool:
+        # Who asks for pauses between files has a disk that reads one at a time.
+        with ThreadPoolExecutor(1 if self.request.throttle_ms else _PREPARING, "prepare") as pool:
             try:
                 while stop.signal is None:
-                    while left and (len(waiting) < _AHEAD or left[0].candidate.size_bytes * inflation <= room):
+                    while left and (len(waiting) < _AHEAD or _bytes_ahead(left[0], inflation) <= room):
                         step = left.popleft()
-                        taken = step.candidate.size_bytes * inflation
+                        taken = _bytes_ahead(step, inflation)
                         room -= taken
                         waiting.append((step, taken, pool.submit(self._prepare, step)))
                     if not waiting:
@@ -275,7 +276,7 @@ class _Run:
                     step, taken, future = waiting.popleft()
                     room += taken
                     outcome = future.result()
-                    if isinstance(outcome, Prepared):
+                    if isinstance(outcome, Prepared) and step.candidate.is_packed:
                         packed_bytes += outcome.size_bytes
                         text_bytes += outcome.text_bytes
                         inflation = text_bytes / max(packed_bytes, 1)
@@ -482,6 +483,11 @@ class _Run:
             with attempt:
                 return work()
         raise AssertionError("unreachable")
+
+
+def _bytes_ahead(step: FilePlan, inflation: float) -> float:
+    """What a file takes while it waits, about: an archive's lies inflated in the scratch folder."""
+    return step.candidate.size_bytes * (inflation if step.candidate.is_packed else 1)
 
 
 def _by_spec(batch: Iterable[tuple[FilePlan, Prepared]]) -> Iterator[tuple[FilePlan, Prepared]]:

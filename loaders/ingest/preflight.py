@@ -46,7 +46,7 @@ class Check:
 def bytes_needed(steps: Sequence[FilePlan]) -> int:
     """Free disk that landing these files may take, in bytes, scratch space included."""
     sizes = [_inflated(step) for step in steps]
-    packed = sorted((size for step, size in zip(steps, sizes, strict=True) if step.candidate.rank < 2), reverse=True)
+    packed = sorted((size for step, size in zip(steps, sizes, strict=True) if step.candidate.is_packed), reverse=True)
     return int(sum(sizes) * _STORED_SHARE) + sum(packed[:_INFLATED_AT_ONCE])
 
 
@@ -199,4 +199,4 @@ def _clock(landed: datetime | None) -> Check:
 
 def _inflated(step: FilePlan) -> int:
     packed = step.candidate.size_bytes
-    return packed * _INFLATION if step.candidate.rank < 2 else packed
+    return packed * _INFLATION if step.candidate.is_packed else packed

@@ -1,6 +1,6 @@
 {#-
     What is left of an amount, from the running sum of logarithms now and when the level was opened
-    (`int_liquidation_timeline.log_share_total`), all three double. One place for the rounding, so that the map, the newest step of the
+    (`int_liquidation_timeline.log_share_total`). Amount and logarithms are double. One place for the rounding, so that the map, the newest step of the
     heatmap and what was liquidated agree to the last digit: each level's amount is computed in double, the same on
     every run, and rounded; what is summed are decimals.
 -#}

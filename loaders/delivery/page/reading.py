@@ -36,6 +36,10 @@ CALENDAR_DAYS = 371
 #: Candles of the whole history, in a step that gives at most so many.
 HISTORY = 1500
 
+# Symbols that share their questions. One by one, dozens would walk through the tables again and again; the answers to
+# questions about all of them would take half a gigabyte.
+_AT_ONCE = 10
+
 SIDES = ("long", "short")
 
 _NEEDED = {
@@ -56,11 +60,9 @@ _FIRST_STEPS = """
     group by symbol
 """
 
-# Prices come as whole numbers of 10^-8. Through double, whose 53 bits hold them up to 22 million: as a decimal of 38
-# digits, each would be divided in 128 bits, which takes 50 times as long.
-#: Before each question about all symbols at once: a row for each of them.
-_ASKED = """
-    with asked as (
+#: Before each question about several symbols: a row for each of them.
+_SHOWN_SYMBOLS = """
+    with shown_symbols as (
         select
             unnest($numbers) as number,
             unnest($symbols) as symbol,
@@ -77,9 +79,12 @@ _BY_OPEN_INTEREST = """
     order by max_by(open_interest_usd, snapshot_at) filter (open_interest_usd is not null) desc nulls last, symbol
 """
 
+# Prices come as whole numbers of 10^-8, exact below 22 million: the cast to double and the product round once each. As
+# decimals of 38 digits they would be divided in 128 bits, which takes 50 times as long; so would other wide decimals,
+# which become doubles as the average of a list of one.
 _CANDLES = """
     select
-        asked.number,
+        shown_symbols.number,
         epoch_ms(open_time) // 60000 as minute,
         cast(cast(open as double) * 1e8 as bigint) as open,
         cast(cast(high as double) * 1e8 as bigint) as high,
@@ -87,102 +92,102 @@ _CANDLES = """
         cast(cast(close as double) * 1e8 as bigint) as close,
         cast(quote_volume as double) as quote_volume
     from klines_5m
-    inner join asked using (symbol)
-    where open_time >= asked.shown_from and open_time >= $first_shown
-    order by asked.number, open_time
+    inner join shown_symbols using (symbol)
+    where open_time >= shown_symbols.shown_from and open_time >= $first_shown
+    order by shown_symbols.number, open_time
 """
 
 _HISTORY = """
     select
-        asked.number,
-        epoch_ms(time_bucket(to_minutes(asked.history_step), open_time)) // 60000 as minute,
+        shown_symbols.number,
+        epoch_ms(time_bucket(to_minutes(shown_symbols.history_step), open_time)) // 60000 as minute,
         cast(cast(min_by(open, open_time) as double) * 1e8 as bigint) as open,
         cast(cast(max(high) as double) * 1e8 as bigint) as high,
         cast(cast(min(low) as double) * 1e8 as bigint) as low,
         cast(cast(max_by(close, open_time) as double) * 1e8 as bigint) as close,
         cast(sum(quote_volume) as double) as quote_volume
     from klines_5m
-    inner join asked using (symbol)
-    where asked.history_step is not null
+    inner join shown_symbols using (symbol)
+    where shown_symbols.history_step is not null
     group by 1, 2
     order by 1, 2
 """
 
 _HISTORY_INTEREST = """
     select
-        asked.number,
-        epoch_ms(time_bucket(to_minutes(asked.history_step), snapshot_at)) // 60000 as minute,
-        cast(max_by(open_interest, snapshot_at) as double) as open_interest
+        shown_symbols.number,
+        epoch_ms(time_bucket(to_minutes(shown_symbols.history_step), snapshot_at)) // 60000 as minute,
+        list_avg([max_by(open_interest, snapshot_at)]) as open_interest
     from open_interest_5m
-    inner join asked using (symbol)
-    where asked.history_step is not null and open_interest is not null
+    inner join shown_symbols using (symbol)
+    where shown_symbols.history_step is not null and open_interest is not null
     group by 1, 2
     order by 1, 2
 """
 
 _INTEREST = """
     select
-        asked.number,
+        shown_symbols.number,
         epoch_ms(snapshot_at) // 60000 as minute,
-        cast(open_interest as double) as open_interest
+        list_avg([open_interest]) as open_interest
     from open_interest_5m
-    inner join asked using (symbol)
-    where snapshot_at >= asked.shown_from and snapshot_at >= $first_shown
-    order by asked.number, snapshot_at
+    inner join shown_symbols using (symbol)
+    where snapshot_at >= shown_symbols.shown_from and snapshot_at >= $first_shown
+    order by shown_symbols.number, snapshot_at
 """
 
 _CHANGES = """
     select
-        asked.number,
+        shown_symbols.number,
         epoch_ms(open_time) // 60000 as minute,
         cast(oi_delta_usd as double) as oi_delta_usd,
         list_position(['none', 'long_open', 'short_open', 'long_close', 'short_close'], position_event) as event
     from candles_with_side
-    inner join asked using (symbol)
-    where open_time >= asked.shown_from and open_time >= $first_shown
-    order by asked.number, open_time
+    inner join shown_symbols using (symbol)
+    where open_time >= shown_symbols.shown_from and open_time >= $first_shown
+    order by shown_symbols.number, open_time
 """
 
 _CELLS = """
     select
-        asked.number,
+        shown_symbols.number,
         bucket_at,
         sum(volume_usd) filter (side = 'long') :: double as long,
         sum(volume_usd) filter (side = 'short') :: double as short
     from liquidation_heatmap
-    inner join asked using (symbol)
-    group by asked.number, bucket_at
-    order by asked.number, bucket_at
+    inner join shown_symbols using (symbol)
+    group by shown_symbols.number, bucket_at
+    order by shown_symbols.number, bucket_at
 """
 
 _LEVELS = """
     select
-        asked.number,
+        shown_symbols.number,
         cast(side = 'short' as utinyint) as side,
         leverage,
         cast(cast(price_bin as double) * 1e8 as bigint) as price_bin,
         epoch_us(opened_at) as opened,
         epoch_us(coalesce(liquidated_at, {closed_at} timestamp '9999-12-31')) as ended,
-        cast(volume_usd as double) as volume_usd,
-        cast(log_share_at_open as double) as log_share
+        list_avg([volume_usd]) as volume_usd,
+        list_avg([log_share_at_open]) as log_share
     from liquidation_levels
-    inner join asked using (symbol)
+    inner join shown_symbols using (symbol)
     where
         price_bin is not null
-        and coalesce(liquidated_at, {closed_at} timestamp '9999-12-31') > asked.levels_from
-    order by asked.number, price_bin, side, leverage, opened_at
+        and coalesce(liquidated_at, {closed_at} timestamp '9999-12-31') > shown_symbols.levels_from
+    order by shown_symbols.number, price_bin, side, leverage, opened_at
 """
 
 _MAP = """
     select
-        asked.number,
+        shown_symbols.number,
         cast(side = 'short' as utinyint) as side,
         leverage,
         cast(cast(price_bin as double) * 1e8 as bigint) as price_bin,
         cast(volume_usd as double) as volume_usd
     from liquidation_map
-    inner join asked using (symbol)
-    order by asked.number, price_bin, side, leverage
+    inner join shown_symbols using (symbol)
+    order by shown_symbols.number, price_bin, side, leverage
 """
 
 _SWEPT = """
@@ -196,7 +201,7 @@ _SWEPT = """
         epoch_ms(since) // 60000 as since
     from (
         select
-            asked.number,
+            shown_symbols.number,
             liquidated_at,
             side,
             leverage,
@@ -204,12 +209,12 @@ _SWEPT = """
             sum(liquidated_volume_usd) as volume_usd,
             min(opened_at) as since
         from liquidation_levels
-        inner join asked using (symbol)
-        where liquidated_at >= asked.shown_from and price_bin is not null
-        group by asked.number, liquidated_at, side, leverage, price_bin
+        inner join shown_symbols using (symbol)
+        where liquidated_at >= shown_symbols.shown_from and price_bin is not null
+        group by shown_symbols.number, liquidated_at, side, leverage, price_bin
         qualify
             row_number() over (
-                partition by asked.number
+                partition by shown_symbols.number
                 order by sum(liquidated_volume_usd) desc, liquidated_at, side, leverage, price_bin
             ) <= {limit}
     ) as swept
@@ -217,38 +222,28 @@ _SWEPT = """
 """
 
 _EXPLAINED = """
-    with
-
-    standing as (
-
+    select
+        shown_symbols.number,
+        list_avg([last_known.open_interest]) as open_interest,
+        list_avg([standing.long_quantity]) / list_avg([last_known.open_interest]) as long_share,
+        list_avg([standing.short_quantity]) / list_avg([last_known.open_interest]) as short_share
+    from shown_symbols
+    left join (
+        select symbol, max_by(open_interest, snapshot_at) as open_interest
+        from open_interest_5m
+        inner join shown_symbols using (symbol)
+        where open_interest is not null
+        group by symbol
+    ) as last_known using (symbol)
+    left join (
         select
             symbol,
             sum(quantity) filter (side = 'long') as long_quantity,
             sum(quantity) filter (side = 'short') as short_quantity
         from liquidation_map
-        where symbol = $symbol
         group by symbol
-
-    ),
-
-    last_known as (
-
-        select
-            max(snapshot_at) as snapshot_at,
-            max_by(open_interest, snapshot_at) as open_interest
-        from open_interest_5m
-        where symbol = $symbol and open_interest is not null
-
-    )
-
-    select
-        last_known.snapshot_at,
-        cast(last_known.open_interest as double) as open_interest,
-        cast(standing.long_quantity / last_known.open_interest as double) as long_share,
-        cast(standing.short_quantity / last_known.open_interest as double) as short_share
-    from last_known
-    left join standing
-        on true
+    ) as standing using (symbol)
+    order by shown_symbols.number
 """
 
 
@@ -295,8 +290,11 @@ def read(published: Published, symbols: Iterable[str] = ()) -> PageData:
     steps: dict[str, datetime] = {}
     if published.has("liquidation_heatmap", "symbol", "bucket_at"):
         steps = {row["symbol"]: row["bucket_at"] for row in published.rows(_FIRST_STEPS)}
-    together = _Together(published, [_span(known[symbol], steps.get(symbol)) for symbol in chosen])
-    data = [_symbol(published, together, span, missing) for span in together.spans]
+    spans = [_span(known[symbol], steps.get(symbol)) for symbol in chosen]
+    data: list[SymbolData] = []
+    for first in range(0, len(spans), _AT_ONCE):
+        queries = _SymbolQueries(published, spans[first : first + _AT_ONCE])
+        data += [_symbol(published, queries, span, missing) for span in queries.spans]
     (row,) = published.rows("select * from published")
     return PageData(row, data, left_out, state, calendar, list(dict.fromkeys(missing)))
 
@@ -333,8 +331,8 @@ def _span(row: dict[str, Any], first_step: datetime | None) -> _Span:
     return _Span(row["symbol"], as_of, shown_from, min(shown_from, first_step or shown_from), step)
 
 
-class _Together:
-    """Answers about each symbol from one question about all of them: dozens would each walk through the tables."""
+class _SymbolQueries:
+    """Questions about several symbols, each asked once for all of them."""
 
     def __init__(self, published: Published, spans: list[_Span]) -> None:
         self.published = published
@@ -342,7 +340,7 @@ class _Together:
         self._answers: dict[str, dict[str, dict[str, Array]]] = {}
 
     def arrays(self, sql: str, symbol: str) -> dict[str, Array]:
-        """Columns of the symbol's rows; `sql` joins `asked` and gives its `number`, in the order of which rows come."""
+        """Columns of the symbol's rows; `sql` joins `shown_symbols` and gives its `number`, by which it is ordered."""
         if sql not in self._answers:
             self._answers[sql] = self._ask(sql)
         return self._answers[sql][symbol]
@@ -359,7 +357,7 @@ class _Together:
         # A constant lets the engine skip the blocks of years that nobody sees.
         if "$first_shown" in sql:
             wanted["first_shown"] = min(one.shown_from for one in spans)
-        found = self.published.arrays(_ASKED + sql, wanted)
+        found = self.published.arrays(_SHOWN_SYMBOLS + sql, wanted)
         bounds = np.searchsorted(found.pop("number"), np.arange(len(spans) + 1))
         return {
             one.symbol: {name: values[first:end] for name, values in found.items()}
@@ -367,9 +365,9 @@ class _Together:
         }
 
 
-def _symbol(published: Published, together: _Together, span: _Span, missing: list[str]) -> SymbolData:
+def _symbol(published: Published, queries: _SymbolQueries, span: _Span, missing: list[str]) -> SymbolData:
     symbol = span.symbol
-    candles = together.arrays(_CANDLES, symbol)
+    candles = queries.arrays(_CANDLES, symbol)
     prices = ("open", "high", "low", "close")
     power = _decimals(*(candles[name] for name in prices))
     unit = 10 ** (8 - power)
@@ -382,28 +380,26 @@ def _symbol(published: Published, together: _Together, span: _Span, missing: lis
         "decimals": power,
         "last_price": int(candles["close"][-1]) / 10**8,
     }
-    columns |= _history(published, together, span, unit, facts)
-    columns |= _interest(published, together, symbol, missing)
-    columns |= _levels(published, together, span, facts, missing)
+    columns |= _history(published, queries, span, unit, facts)
+    columns |= _interest(published, queries, symbol, missing)
+    columns |= _levels(published, queries, span, facts, missing)
     if published.has("liquidation_map", "quantity") and published.has("open_interest_5m", "open_interest"):
-        (explained,) = published.rows(_EXPLAINED, {"symbol": symbol})
-        del explained["snapshot_at"]
-        facts["explained"] = explained
+        facts["explained"] = {name: values.tolist()[0] for name, values in queries.arrays(_EXPLAINED, symbol).items()}
     columns |= _recorded(published, {"symbol": symbol, "shown_from": span.shown_from}, facts, missing)
     facts |= _verdict(published, symbol, missing)
     return SymbolData(symbol, facts, columns)
 
 
 def _history(
-    published: Published, together: _Together, span: _Span, unit: int, facts: dict[str, Any]
+    published: Published, queries: _SymbolQueries, span: _Span, unit: int, facts: dict[str, Any]
 ) -> dict[str, Array]:
     if span.history_step is None:
         return {}
-    found = together.arrays(_HISTORY, span.symbol)
+    found = queries.arrays(_HISTORY, span.symbol)
     facts["history_step"] = span.history_step
     columns: dict[str, Array] = {}
     if published.has("open_interest_5m", "symbol", "snapshot_at", "open_interest"):
-        interest = together.arrays(_HISTORY_INTEREST, span.symbol)
+        interest = queries.arrays(_HISTORY_INTEREST, span.symbol)
         known = dict(zip(interest["minute"].tolist(), _plain(interest["open_interest"], "f8").tolist(), strict=True))
         columns["history_interest"] = np.array([known.get(minute, np.nan) for minute in found["minute"].tolist()], "f8")
     return columns | {
@@ -413,16 +409,16 @@ def _history(
     }
 
 
-def _interest(published: Published, together: _Together, symbol: str, missing: list[str]) -> dict[str, Array]:
+def _interest(published: Published, queries: _SymbolQueries, symbol: str, missing: list[str]) -> dict[str, Array]:
     columns: dict[str, Array] = {}
     if published.has("open_interest_5m", "symbol", "snapshot_at", "open_interest"):
-        found = together.arrays(_INTEREST, symbol)
+        found = queries.arrays(_INTEREST, symbol)
         columns["interest_minute"] = found["minute"].astype("i4")
         columns["interest"] = _plain(found["open_interest"], "f8")
     else:
         missing.append("Open interest is not in the published file.")
     if published.has("candles_with_side", "symbol", "open_time", "oi_delta_usd", "position_event"):
-        found = together.arrays(_CHANGES, symbol)
+        found = queries.arrays(_CHANGES, symbol)
         columns["change_minute"] = found["minute"].astype("i4")
         columns["change_usd"] = _plain(found["oi_delta_usd"], "f8")
         columns["change_event"] = np.ma.filled(found["event"], 0).astype("u1")
@@ -432,7 +428,7 @@ def _interest(published: Published, together: _Together, symbol: str, missing: l
 
 
 def _levels(
-    published: Published, together: _Together, span: _Span, facts: dict[str, Any], missing: list[str]
+    published: Published, queries: _SymbolQueries, span: _Span, facts: dict[str, Any], missing: list[str]
 ) -> dict[str, Array]:
     needed = ("opened_at", "liquidated_at", "liquidated_volume_usd", "price_bin", "leverage")
     if not (
@@ -442,10 +438,10 @@ def _levels(
     ):
         missing.append("The levels are not in the published file: no heatmap, no map.")
         return {}
-    cells = together.arrays(_CELLS, span.symbol)
+    cells = queries.arrays(_CELLS, span.symbol)
     times = cells["bucket_at"].astype("datetime64[us]").astype("i8")
     closed = "closed_at," if published.has("liquidation_levels", "closed_at") else ""
-    levels = together.arrays(_LEVELS.format(closed_at=closed), span.symbol)
+    levels = queries.arrays(_LEVELS.format(closed_at=closed), span.symbol)
     step = int(np.diff(times).min()) if len(times) > 1 else 3_600_000_000
     # What a step shows stood at its end, or at the last candle's.
     shown_at = np.minimum(times + step, _minute(span.as_of) * 60_000_000)
@@ -490,7 +486,7 @@ def _levels(
         total = np.cumsum(stood)[:-1]
         found = np.ma.filled(cells[name].astype("f8"), 0.0)
         columns[f"step_share_{name}"] = np.where(found > 0, found / np.where(found > 0, total, 1), 0.0)
-    standing = together.arrays(_MAP, span.symbol)
+    standing = queries.arrays(_MAP, span.symbol)
     columns |= {
         "map_side": standing["side"].astype("u1"),
         "map_leverage": standing["leverage"].astype("u2"),
@@ -498,7 +494,7 @@ def _levels(
         "map_usd": _plain(standing["volume_usd"], "f8"),
     }
     facts["leverages"] = sorted({*facts["leverages"], *(int(one) for one in standing["leverage"])})
-    swept = together.arrays(_SWEPT.format(limit=SWEPT), span.symbol)
+    swept = queries.arrays(_SWEPT.format(limit=SWEPT), span.symbol)
     columns |= {
         "swept_minute": swept["minute"].astype("i4"),
         "swept_side": swept["side"].astype("u1"),
@@ -530,7 +526,7 @@ def _recorded(
         missing.append(f"Recorded liquidations ({table}) have other columns than this version reads.")
         return {}
     market = "and market = 'um'" if "market" in names else ""
-    # Orders far from the market are recorded now and then: as marks they would squeeze the prices together.
+    # Orders far from the market are recorded now and then: as marks they would squeeze the prices queries.
     near = "and is_stray is not true" if "is_stray" in names else ""
     found = published.arrays(
         f"""

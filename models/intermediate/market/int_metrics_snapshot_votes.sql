@@ -30,8 +30,8 @@ candles as (
 
 ),
 
--- What a snapshot's value says the price was.
-told_prices as (
+-- The price that a snapshot implies: its value ÷ its open interest.
+implied_prices as (
 
     select
         metrics.file_id,
@@ -50,22 +50,22 @@ told_prices as (
 comparisons as (
 
     select
-        told_prices.file_id,
+        implied_prices.file_id,
         abs(candles.close - candles.open) as candle_move,
         abs(candles.close - candles.open) >= candles.open * {{ var('snapshot_label_least_move') }} as candle_moved,
         candles.open * {{ var('mark_price_tolerance') }} as far_off,
-        abs(told_prices.price - candles.open) as distance_to_open,
-        abs(told_prices.price - candles.close) as distance_to_close,
-        abs(told_prices.price - candles_before.open) as distance_to_open_before
-    from told_prices
+        abs(implied_prices.price - candles.open) as distance_to_open,
+        abs(implied_prices.price - candles.close) as distance_to_close,
+        abs(implied_prices.price - candles_before.open) as distance_to_open_before
+    from implied_prices
     inner join candles
         on
-            told_prices.symbol = candles.symbol
-            and told_prices.open_time = candles.open_time
+            implied_prices.symbol = candles.symbol
+            and implied_prices.open_time = candles.open_time
     left join candles as candles_before
         on
-            told_prices.symbol = candles_before.symbol
-            and told_prices.open_time = candles_before.open_time + interval '5 minutes'
+            implied_prices.symbol = candles_before.symbol
+            and implied_prices.open_time = candles_before.open_time + interval '5 minutes'
 
 ),
 

@@ -38,6 +38,18 @@ def test_columns_come_out_as_they_went_in() -> None:
         pack({"wide": np.array([1], "i8")})
 
 
+def test_symbols_read_together_are_those_read_alone(marts: Path) -> None:
+    with Published.open(marts) as file:
+        together = reading.read(file).symbols
+        assert len(together) > 1
+        for one in together:
+            (alone,) = reading.read(file, [one.symbol]).symbols
+            assert (alone.symbol, alone.facts) == (one.symbol, one.facts)
+            assert alone.columns.keys() == one.columns.keys()
+            for name, values in one.columns.items():
+                assert np.array_equal(alone.columns[name], values, equal_nan=values.dtype.kind == "f"), name
+
+
 def test_the_levels_of_the_page_make_every_cell_of_the_mart(marts: Path) -> None:
     with Published.open(marts) as file:
         data = reading.read(file)

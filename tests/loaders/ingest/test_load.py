@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -303,3 +304,26 @@ def test_liquidation_recordings_bring_many_symbols(house: Warehouse) -> None:
         ("SUIUSDC",),
     ]
     assert house.query("select origin, symbol from ops.ingestion_files") == [("stream", None)]
+
+
+@pytest.mark.parametrize(("throttle_ms", "most"), [(0, 2), (1, 1)])
+def test_two_files_are_read_at_once_or_one_where_pauses_are_asked_for(
+    house: Warehouse, monkeypatch: pytest.MonkeyPatch, throttle_ms: int, most: int
+) -> None:
+    fill(house)
+    reading: list[str] = []
+    together: list[int] = []
+    prepare = load.prepare
+
+    def watched(*arguments: Any) -> Any:
+        reading.append("one more")
+        together.append(len(reading))
+        time.sleep(0.02)
+        try:
+            return prepare(*arguments)
+        finally:
+            reading.pop()
+
+    monkeypatch.setattr(load, "prepare", watched)
+    house.load(throttle_ms=throttle_ms)
+    assert (len(together), max(together)) == (7, most)
