@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from loaders.files import inspection
 from loaders.ingest import load, typed_insert
 from loaders.selection import Selection
 from tests.support import archive
@@ -313,7 +314,7 @@ def test_two_files_are_read_at_once_or_one_where_pauses_are_asked_for(
     fill(house)
     reading: list[str] = []
     together: list[int] = []
-    prepare = load.prepare
+    prepare = inspection.prepare
 
     def watched(*arguments: Any) -> Any:
         reading.append("one more")
@@ -324,6 +325,6 @@ def test_two_files_are_read_at_once_or_one_where_pauses_are_asked_for(
         finally:
             reading.pop()
 
-    monkeypatch.setattr(load, "prepare", watched)
+    monkeypatch.setattr("loaders.ingest.load.prepare", watched)
     house.load(throttle_ms=throttle_ms)
     assert (len(together), max(together)) == (7, most)
