@@ -22,7 +22,7 @@ turned_over as (
         candles.open_time,
         candles.open_time + interval '5 minutes' as step_at,
         {{ entry_price_of_candle('candles') }} as entry_price,
-        -- Half of 16 decimals has 17. All are compared with as many: rounding to 16 would take most of the model's time.
+        -- Half of 16 decimals has 17. All are compared with as many: rounding to 16 would take most of the time.
         least(
             cast(open_interest.open_interest as decimal(38, 17)),
             greatest(
