@@ -111,10 +111,27 @@ candidates as (
 
 ),
 
+-- Each source gives one candle at most. Not by a window: over millions of candles it holds all of them in memory.
+preferred as (
+
+    select
+        symbol,
+        open_time,
+        min(preference) as preference
+    from candidates
+    group by symbol, open_time
+
+),
+
 best as (
 
-    select * from candidates
-    qualify row_number() over (partition by symbol, open_time order by preference) = 1
+    select candidates.*
+    from candidates
+    inner join preferred
+        on
+            candidates.symbol = preferred.symbol
+            and candidates.open_time = preferred.open_time
+            and candidates.preference = preferred.preference
 
 ),
 
