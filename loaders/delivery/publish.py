@@ -250,7 +250,7 @@ def _publish(settings: Settings, path: Path, name: str, target: Path, job_id: st
                 and _begin_with(connection, target, part)
             )
             if not carries_over:
-                copier.follow(None)
+                copier.followed.clear()
                 part.unlink(missing_ok=True)
                 connection.execute(f"attach {literal(part)} as {quote(_PART)} (storage_version '{STORAGE_VERSION}')")
             # One transaction: each comment in one of its own would wait for the disk.
@@ -409,15 +409,12 @@ class _Copier:
         self.comments = _comments(connection)
         self.followed: dict[str, _Followed] = {}
 
-    def follow(self, since: Moment | None) -> bool:
-        """Looks up what changed since the file that is there was published; None writes everything anew.
+    def follow(self, since: Moment) -> bool:
+        """Looks up what changed since the file that is there was published.
 
         Says whether at least as many rows stayed as changed. Else the new file must not begin as a copy: what is
         replaced in it would stay as empty space, copied again every night.
         """
-        self.followed = {}
-        if since is None:
-            return False
         keyed = [one for one in keyed_tables(self.project) if one.time is not None]
         companions = (
             keyed_model(self.project, schema, name) for schema, name in COMPANIONS if schema == "intermediate"

@@ -56,10 +56,9 @@ class Strategy(Enum):
 _TYPED = (Strategy.TYPED_NARROW, Strategy.TYPED)
 
 # Files prepared ahead of the landing, and more of them while they are small: those of a batch are prepared while the
-# batch before it is landed. Those of archives lie inflated in the scratch folder: CSV of prices shrinks 5 to 15 times,
-# and how much these do is measured from those prepared so far. Two threads, since the engine waits for the first batch.
+# batch before it is landed. Those of archives lie inflated in the scratch folder; how much longer they are there is
+# measured from those prepared so far. Two threads, since the engine waits for the first batch.
 _AHEAD = 2
-_INFLATION = 8.0
 _PREPARING = 2
 
 
@@ -260,15 +259,15 @@ class _Run:
         """Prepares files ahead of those that are landed; ends early when told to stop."""
         waiting: deque[tuple[FilePlan, float, Future[Prepared | FileRejected]]] = deque()
         left = deque(work)
-        inflation, packed_bytes, text_bytes = _INFLATION, 0, 0
+        inflation, packed_bytes, text_bytes = plan.INFLATION, 0, 0
         room = float(self.settings.batch_bytes)
         # Who asks for pauses between files has a disk that reads one at a time.
         with ThreadPoolExecutor(1 if self.request.throttle_ms else _PREPARING, "prepare") as pool:
             try:
                 while stop.signal is None:
-                    while left and (len(waiting) < _AHEAD or _bytes_ahead(left[0], inflation) <= room):
+                    while left and (len(waiting) < _AHEAD or left[0].text_bytes(inflation) <= room):
                         step = left.popleft()
-                        taken = _bytes_ahead(step, inflation)
+                        taken = step.text_bytes(inflation)
                         room -= taken
                         waiting.append((step, taken, pool.submit(self._prepare, step)))
                     if not waiting:
@@ -483,11 +482,6 @@ class _Run:
             with attempt:
                 return work()
         raise AssertionError("unreachable")
-
-
-def _bytes_ahead(step: FilePlan, inflation: float) -> float:
-    """What a file takes while it waits, about: an archive's lies inflated in the scratch folder."""
-    return step.candidate.size_bytes * (inflation if step.candidate.is_packed else 1)
 
 
 def _by_spec(batch: Iterable[tuple[FilePlan, Prepared]]) -> Iterator[tuple[FilePlan, Prepared]]:

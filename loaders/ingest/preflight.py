@@ -24,10 +24,9 @@ from loaders.rendering import counted, length, minute, near, size, wrapped
 from loaders.selection import not_found_lines
 from loaders.warehouse import ledger, schema
 
-# Measured: aggTrades take 0.20 of their CSV in the warehouse, one-minute candles 0.45. Archives of both inflate 5 to 8
-# times; the largest lies inflated in the scratch folder, with the two files prepared ahead of it.
+# Measured: aggTrades take 0.20 of their CSV in the warehouse, one-minute candles 0.45. The largest archive lies
+# inflated in the scratch folder, with the two files prepared ahead of it.
 _STORED_SHARE = 0.5
-_INFLATION = 8
 _INFLATED_AT_ONCE = 3
 # Before this time of day the clock was never set: the archive's files are all younger.
 _CLOCK_FLOOR = datetime(2025, 1, 1, tzinfo=UTC)
@@ -45,9 +44,9 @@ class Check:
 
 def bytes_needed(steps: Sequence[FilePlan]) -> int:
     """Free disk that landing these files may take, in bytes, scratch space included."""
-    sizes = [_inflated(step) for step in steps]
+    sizes = [step.text_bytes() for step in steps]
     packed = sorted((size for step, size in zip(steps, sizes, strict=True) if step.candidate.is_packed), reverse=True)
-    return int(sum(sizes) * _STORED_SHARE) + sum(packed[:_INFLATED_AT_ONCE])
+    return int(sum(sizes) * _STORED_SHARE + sum(packed[:_INFLATED_AT_ONCE]))
 
 
 def require_room(path: Path, steps: Sequence[FilePlan]) -> None:
@@ -195,8 +194,3 @@ def _clock(landed: datetime | None) -> Check:
     if now < _CLOCK_FLOOR or (landed is not None and now < landed.replace(tzinfo=UTC)):
         return Check("clock", False, f"the clock says {now:%Y-%m-%d %H:%M} UTC, before the last landing: set it")
     return Check("clock", True, f"{now:%Y-%m-%d %H:%M} UTC, local zone {time.tzname[0]}; every stored time is UTC")
-
-
-def _inflated(step: FilePlan) -> int:
-    packed = step.candidate.size_bytes
-    return packed * _INFLATION if step.candidate.is_packed else packed

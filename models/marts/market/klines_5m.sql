@@ -111,7 +111,7 @@ candidates as (
 
 ),
 
--- Each source gives one candle at most. Not by a window: over millions of candles it holds all of them in memory.
+-- Each preference has one candle at most. Not by a window: over millions of candles it holds all of them in memory.
 preferred as (
 
     select

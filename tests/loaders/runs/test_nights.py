@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import ClassVar
 
@@ -182,7 +183,8 @@ def test_a_full_build_tests_all_rows_and_a_night_those_that_were_built(
     passed.lend_environment(monkeypatch)
 
     def queries(request: BuildRequest) -> dict[str, str]:
-        status, printed, ended = dbt.DbtProcess(passed.project, passed.path).build(request, None)
+        with closing(dbt.DbtProcess(passed.project, passed.path)) as process:
+            status, printed, ended = process.build(request, None)
         assert status == 0, printed
         return {one["unique_id"].split(".")[2]: one["compiled_code"] for one in ended.results}
 
