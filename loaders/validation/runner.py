@@ -23,7 +23,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -144,7 +144,7 @@ def validate(
         results = tuple(
             result
             for suite, of_suite in plan.questions
-            for result in _run(context, source, suite.table, of_suite, job_id)
+            for result in _run(context, source, suite.table, of_suite, (job_id, started))
         )
         with _quietly():
             data_docs.write(context, folder)
@@ -275,16 +275,24 @@ def _spill_folder(path: Path) -> Iterator[str]:
 
 
 def _run(
-    context: EphemeralDataContext, source: SQLDatasource, table: Keyed, questions: Sequence[Question], job_id: str
+    context: EphemeralDataContext,
+    source: SQLDatasource,
+    table: Keyed,
+    questions: Sequence[Question],
+    job: tuple[str, datetime],
 ) -> list[Result]:
     """The answers about a table, those first that need not be asked."""
     unasked = [_unasked(table, one) for one in questions if one.asked_of == "nothing"]
     to_ask = [one for one in questions if one.asked_of != "nothing"]
-    return unasked + (_ask(context, source, table, to_ask, job_id) if to_ask else [])
+    return unasked + (_ask(context, source, table, to_ask, job) if to_ask else [])
 
 
 def _ask(
-    context: EphemeralDataContext, source: SQLDatasource, table: Keyed, questions: Sequence[Question], job_id: str
+    context: EphemeralDataContext,
+    source: SQLDatasource,
+    table: Keyed,
+    questions: Sequence[Question],
+    job: tuple[str, datetime],
 ) -> list[Result]:
     import great_expectations as gx
     from great_expectations.core.run_identifier import RunIdentifier
@@ -309,7 +317,10 @@ def _ask(
             definition = context.validation_definitions.add(
                 gx.ValidationDefinition(name=table.full_name, data=batch, suite=context.suites.add(asked))
             )
-            answer = definition.run(result_format="COMPLETE", run_id=RunIdentifier(run_name=job_id))
+            # Without a time, it is looked for in the name: some jobs' names pass for a time in an impossible zone.
+            name, started = job
+            run = RunIdentifier(run_name=name, run_time=started.replace(tzinfo=UTC))
+            answer = definition.run(result_format="COMPLETE", run_id=run)
         answers = {
             (result.expectation_config.meta or {}).get("name"): result.to_json_dict()
             for result in answer.results

@@ -74,6 +74,21 @@ def test_a_good_warehouse_passes_and_the_results_are_kept(passed: Warehouse) -> 
         pass  # nothing of Great Expectations has the file open any more
 
 
+@pytest.mark.parametrize(
+    "job_id",
+    [
+        "20261128T203938Z-7357ad",  # in a zone 7,357 hours away, as dateutil reads it
+        "20261128T091835Z-7e1ad9",
+        "yesterday's, once more",
+    ],
+)
+def test_a_job_may_be_named_like_any_time(passed: Warehouse, job_id: str) -> None:
+    validation = runner.validate(
+        passed.settings, passed.path, asked=[suite_of("marts.data_gaps")], full=True, job_id=job_id
+    )
+    assert validation.passed, told(validation)
+
+
 def test_every_landed_table_and_every_mart_has_a_suite(passed: Warehouse) -> None:
     tables = passed.query(
         "select table_schema || '.' || table_name from information_schema.tables where table_schema in ('raw', 'marts')"
