@@ -17,8 +17,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # What needs one core for a while goes two at a time; what each printed stays together.
 TOGETHER := $(MAKE) --no-print-directory --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
-.PHONY: demo test engines clean lint-types lint-arrows lint-half lint-rest lint-expectations lint-project \
-	engines-sample engines-records
+.PHONY: demo test engines clean lint-types lint-arrows lint-half lint-rest lint-expectations lint-project
 
 demo: $(INSTALLED)
 	loaders demo
@@ -57,13 +56,7 @@ lint-expectations: $(INSTALLED)
 # The same models on Spark, in an environment of its own: PySpark is half a gigabyte, and Great Expectations imports it
 # where it finds it, which ends the parallel workers of pytest.
 engines: $(INSTALLED_SPARK)
-	@$(TOGETHER) engines-sample engines-records
-
-engines-sample: $(INSTALLED_SPARK)
-	.venv-spark/bin/pytest -n 0 tests/engines -k 'not real_records'
-
-engines-records: $(INSTALLED_SPARK)
-	.venv-spark/bin/pytest -n 0 tests/engines -k real_records
+	.venv-spark/bin/pytest -n 0 tests/engines
 
 clean:
 	rm -rf .venv .venv-spark target

@@ -8,11 +8,11 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +45,9 @@ FROM_LOGARITHMS = {
     "liquidation_backtest_external": ("lift_low", "lift_high"),
     "liquidation_crossings": ("ratio", "ratio_low", "ratio_high", "crossed_usd"),
 }
-NEARLY = Decimal("1e-12")
+NEARLY = 1e-12
 #: Ratios are rounded to six digits after the point.
-NEARLY_RATIO = Decimal("1e-6")
+NEARLY_RATIO = 1e-6
 
 #: A small job is planned and compiled for longer than it runs.
 QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
@@ -132,6 +132,7 @@ class Spark:
             ",".join(names),
             f"spark.sql.warehouse.dir={tables}",
             f"spark.hadoop.javax.jdo.option.ConnectionURL=jdbc:derby:;databaseName={tables}/metastore",
+            f"spark.driver.extraJavaOptions=-Dderby.stream.error.file={tables}/derby.log",
             "spark.sql.session.timeZone=UTC",
             "spark.sql.parquet.inferTimestampNTZ.enabled=false",
         )
@@ -225,7 +226,6 @@ def differences(warehouse: Warehouse, spark: Spark, mart: str) -> list[tuple[Any
         types = connection.execute(f"select column_name, column_type from (describe marts.{mart})").fetchall()
         typed = ", ".join(f'cast("{name}" as {kind}) as "{name}"' for name, kind in types)
         exact = ", ".join(f'"{name}"' for name, _ in types if name not in nearly)
-        columns = ", ".join(f'"{name}"' for name, _ in types)
         sides = (f"select {typed} from marts.{mart}", f"select {typed} from read_parquet('{spark.files(mart)}')")
         found = [
             row
@@ -236,26 +236,21 @@ def differences(warehouse: Warehouse, spark: Spark, mart: str) -> list[tuple[Any
         ]
         if found or not nearly:
             return found
-        rows = [
-            connection.execute(f"select {columns} from ({side}) order by {exact} nulls last").fetchall()
-            for side in sides
-        ]
-    places = [place for place, (name, _) in enumerate(types) if name in nearly]
-    allowed = (
-        NEARLY
-        if mart.startswith("liquidation_") and "ratio" not in nearly and "lift_low" not in nearly
-        else NEARLY_RATIO
-    )
-    return [
-        (one, other)
-        for one, other in zip(*rows, strict=True)
-        if any(not _near(one[place], other[place], allowed) for place in places)
-    ][:3]
+        allowed = NEARLY_RATIO if {"ratio", "lift_low"} & set(nearly) else NEARLY
+        apart = " or ".join(_apart(name, kind, allowed) for name, kind in types if name in nearly)
+        return connection.execute(
+            f"""
+            with duckdb as (select *, row_number() over (order by {exact}) as row from ({sides[0]})),
+            spark as (select *, row_number() over (order by {exact}) as row from ({sides[1]}))
+            select * from duckdb as one join spark as other using (row) where {apart} order by row limit 3
+            """
+        ).fetchall()
 
 
-def _near(one: Decimal | None, other: Decimal | None, allowed: Decimal) -> bool:
-    if one is None or other is None:
-        return one is other
-    # The last digit of what is rounded is the least that can differ.
-    last_digit = Decimal(1).scaleb(max(int(one.as_tuple().exponent), int(other.as_tuple().exponent)))
-    return abs(one - other) <= max(allowed * max(abs(one), abs(other)), 2 * last_digit)
+def _apart(column: str, kind: str, allowed: float) -> str:
+    """Whether two decimals differ by more than is allowed, and by more than two of the last digit that both have."""
+    digits = re.fullmatch(r"DECIMAL\(\d+,(\d+)\)", kind)
+    assert digits is not None, (column, kind)
+    one, other = (f'cast({side}."{column}" as double)' for side in ("one", "other"))
+    tolerated = f"greatest({allowed} * greatest(abs({one}), abs({other})), 2.01e-{digits[1]})"
+    return f"({one} is null) <> ({other} is null) or abs({one} - {other}) > {tolerated}"
