@@ -17,6 +17,7 @@ import sys
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from queue import SimpleQueue
 from typing import Any
 
 #: Before the JSON of how the build went.
@@ -177,31 +178,33 @@ def keep_everything() -> None:
     gc.disable()
 
 
-def _end_with_parent() -> None:
-    # However the parent ended: dbt must not write on when nobody holds the lock for it.
-    os.read(0, 1)
+def _listen(requests: SimpleQueue[str]) -> None:
+    """Hands the request over, and ends the process with its parent, whatever it does: parsing takes seconds.
+
+    However the parent ended: dbt must not write on when nobody holds the lock for it.
+    """
+    request = b""
+    while part := os.read(0, 1 << 16):
+        request += part
+        if request.endswith(b"\n"):
+            requests.put(request.decode())
     os._exit(1)
 
 
 def main() -> None:
     """Parses the project, and builds what is asked for then."""
+    requests: SimpleQueue[str] = SimpleQueue()
+    threading.Thread(target=_listen, args=(requests,), daemon=True).start()
+
     from dbt.cli.main import dbtRunner
 
     options = sys.argv[1:]
     parsed = dbtRunner().invoke(["parse", *options])
     keep_everything()
-    # Read without a buffer: what ends with the parent reads on.
-    request = b""
-    while not request.endswith(b"\n"):
-        part = os.read(0, 1 << 16)
-        if not part:
-            # Nobody wants a build any more.
-            os._exit(1)
-        request += part
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    request = BuildRequest.from_json(requests.get())
     status, ended = exit_status(parsed), BuildEnded()
     if parsed.success:
-        status, ended = build(BuildRequest.from_json(request.decode()), options, parsed.result)
+        status, ended = build(request, options, parsed.result)
     print(ENDED + ended.to_json(), flush=True)
     sys.exit(status)
 
