@@ -597,9 +597,9 @@ def _write_history(
 
         known as (
 
-            select check_name, dataset, symbol, max_by(status, published_at) as status
+            select check_name, exchange, dataset, symbol, max_by(status, published_at) as status
             from {history}
-            group by check_name, dataset, symbol
+            group by check_name, exchange, dataset, symbol
 
         )
 
@@ -608,6 +608,7 @@ def _write_history(
         left join known
             on
                 checks.check_name = known.check_name
+                and checks.exchange = known.exchange
                 and checks.dataset is not distinct from known.dataset
                 and checks.symbol is not distinct from known.symbol
         where checks.status is distinct from known.status

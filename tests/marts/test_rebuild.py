@@ -147,6 +147,28 @@ def test_any_order_and_split_gives_the_same_marts(warehouse: Warehouse) -> None:
     assert_like_one_full_build(warehouse)
 
 
+def test_symbols_built_some_at_a_time_make_the_same_marts(warehouse: Warehouse) -> None:
+    """Each symbol is a part of its own: on a first build, on one over part of the history, and on a full one."""
+    in_parts = (*EVERYTHING, "--vars", "{rebuild_rows_at_once: 1}")
+    batches: list[list[Step]] = [
+        [first_days, second_symbol_years_later, trades_of_a_day],
+        [late_days, shrunken_file, old_symbol_after_a_young_one],
+    ]
+    for batch in batches:
+        for step in batch:
+            step(warehouse.data)
+        warehouse.load()
+        warehouse.build_untested(*in_parts)
+    planned = "select symbol, rebuild_from from state.rebuild_plan where model = 'liquidation_levels' order by all"
+    assert [symbol for symbol, _ in warehouse.query(planned)] == ["AAAUSDT", "CCCUSDT"]
+    assert_like_one_full_build(warehouse, *EVERYTHING)
+    before = warehouse.marts()
+    warehouse.build("--resource-type", "model", *in_parts, "--full-refresh")
+    (ran,) = (warehouse.folder / "target/run").rglob("klines_5m.sql")
+    assert "rebuild_parts" in ran.read_text(), "it was not built in parts"
+    assert warehouse.marts() == before
+
+
 def test_a_second_build_works_on_nothing_and_a_nightly_one_tests_what_it_made(passed: Warehouse) -> None:
     """A doubled row of an old day is for `dbt test`, and for any build that follows anything but a whole good one."""
     warehouse, tested = passed, "open_interest_5m"
