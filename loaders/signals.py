@@ -5,7 +5,8 @@ dbt's process is ended. But the engine turns whatever a handler raises during a 
 Great Expectations takes that for an answer. So the signal is remembered as well, and who may have lost it asks `check`.
 
 Nothing is raised while a module is imported: it would leave the interpreter's lock of imports taken, so that a thread
-that imports something waits for ever. The signal is sent once more a moment later.
+that imports something waits for ever. Nor is it while something is `whole`, such as tidying up. The signal is sent once
+more a moment later.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from contextlib import contextmanager
 from types import FrameType
 
 _received: list[int] = []
-# Seconds until a signal that came during an import is sent once more.
+# One for each `whole` that has begun.
+_wholes: list[None] = []
+# Seconds until a signal that came at the wrong time is sent once more.
 _LATER = 0.05
 
 
@@ -61,8 +64,18 @@ def check() -> None:
         raise Interrupted(_received[0])
 
 
+@contextmanager
+def whole() -> Iterator[None]:
+    """Within it, no signal raises: what takes a moment, and must not be done by halves."""
+    _wholes.append(None)
+    try:
+        yield
+    finally:
+        _wholes.pop()
+
+
 def _end(number: int, frame: FrameType | None) -> None:
-    if _imports(frame):
+    if _wholes or _imports(frame):
         again = threading.Timer(_LATER, os.kill, (os.getpid(), number))
         again.daemon = True
         again.start()

@@ -19,7 +19,6 @@ import logging
 import os
 import secrets
 import shutil
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -266,12 +265,15 @@ def _spill_folder(path: Path) -> Iterator[str]:
         if leftover.name.startswith(prefix) and leftover.is_dir():
             with contextlib.suppress(OSError, Timeout), FileLock(leftover / "lock", timeout=0):
                 shutil.rmtree(leftover, ignore_errors=True)
-    with (
-        tempfile.TemporaryDirectory(prefix=prefix, dir=path.parent, ignore_cleanup_errors=True) as folder,
+    folder = path.with_name(prefix + secrets.token_hex(4))
+    try:
+        folder.mkdir(mode=0o700)
         # Whoever holds it lives.
-        FileLock(Path(folder) / "lock"),
-    ):
-        yield str(Path(folder) / "spill")
+        with FileLock(folder / "lock"):
+            yield str(folder / "spill")
+    finally:
+        with signals.whole():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _run(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from loaders.signals import Interrupted, check, raise_on_signal
+from loaders.signals import Interrupted, check, raise_on_signal, whole
 
 SIGNALLED = """
 import signal
@@ -33,6 +33,22 @@ def test_a_signal_during_an_import_lets_it_end(tmp_path: Path, monkeypatch: pyte
         import_and_wait("signalled_module")
     assert ended.value.number == signal.SIGTERM
     assert sys.modules["signalled_module"].whole
+
+
+def test_what_must_be_done_whole_is_done_before_a_signal_ends_the_command() -> None:
+    done = []
+
+    def tidy_up() -> None:
+        with raise_on_signal():
+            with whole():
+                signal.raise_signal(signal.SIGINT)
+                done.append("whole")
+            threading.Event().wait(10)
+
+    with pytest.raises(Interrupted) as ended:
+        tidy_up()
+    assert ended.value.number == signal.SIGINT
+    assert done == ["whole"]
 
 
 def test_a_signal_that_was_raised_is_over_once_the_command_has_ended() -> None:
