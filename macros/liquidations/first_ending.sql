@@ -7,7 +7,7 @@
     each size, it asks the block that begins where it stands, if one of that size does, and goes past it unless the
     ending lies within. Then it descends into the halves of the block that holds its ending. That is 47 joins of plain
     equality, whatever the number of levels and of steps. Missing steps are missing from the blocks: no level can end
-    in a missing step.
+    in a missing step. What climbs asks second halves alone, what descends first halves alone: each join has only those.
 
     `steps`: a CTE with position, low, high, log_share_total, one row for each position. Positions of two symbols lie
     at least 2^24 apart and every symbol's begin at a multiple of 2^24, so that no block holds steps of two symbols;
@@ -68,6 +68,7 @@ asked_{{ k }} as (
         on
             blocks.position
             = case when levels.size is null and levels.position % {{ 2 ** (k + 1) }} = {{ 2 ** k }} then levels.position end
+            and blocks.position % {{ 2 ** (k + 1) }} = {{ 2 ** k }}
 
 ),
 
@@ -97,7 +98,9 @@ halved_{{ k }} as (
         ) as ends_within
     from {{ 'climbed_' ~ (sizes - 1) if loop.first else 'descended_' ~ (k + 1) }} as levels
     left join blocks_{{ k }} as blocks
-        on blocks.position = case when levels.size > {{ k }} then levels.position end
+        on
+            blocks.position = case when levels.size > {{ k }} then levels.position end
+            and blocks.position % {{ 2 ** (k + 1) }} = 0
 
 ),
 
