@@ -293,12 +293,31 @@
 {%- endmacro %}
 
 
-{#- Takes it from the plan as it stands now. -#}
+{#- Whether a symbol lies between the first and the last one that are rebuilt, which are constants, too. -#}
+{% macro is_rebuilt_symbol(column) %}{{ return(adapter.dispatch('is_rebuilt_symbol')(column)) }}{% endmacro %}
+
+{% macro duckdb__is_rebuilt_symbol(column) -%}
+    {{ column }} >= coalesce(getvariable('rebuild_first_symbol'), '')
+        and {{ column }} <= coalesce(getvariable('rebuild_last_symbol'), chr(1114111))
+{%- endmacro %}
+
+{% macro spark__is_rebuilt_symbol(column) -%}
+    true
+{%- endmacro %}
+
+
+{#- Takes these constants from the plan as it stands now. -#}
 {% macro set_rebuild_floor() -%}
-    set variable rebuild_floor = (
-        select coalesce(min(rebuild_from), timestamp 'infinity') from state.rebuild_plan
+    {%- for name, value in {
+        'floor': "coalesce(min(rebuild_from), timestamp 'infinity')",
+        'first_symbol': 'min(symbol)',
+        'last_symbol': 'max(symbol)',
+    }.items() %}
+    set variable rebuild_{{ name }} = (
+        select {{ value }} from state.rebuild_plan
         where model = '{{ this.name }}'
     );
+    {%- endfor %}
 {%- endmacro %}
 
 
@@ -343,7 +362,9 @@
         from state.rebuild_plan
         where model = '{{ this.name }}';
 
-        reset variable rebuild_floor;
+        {% for name in ('floor', 'first_symbol', 'last_symbol') -%}
+            reset variable rebuild_{{ name }};
+        {% endfor %}
     {%- endif -%}
 {% endmacro %}
 

@@ -27,6 +27,7 @@ files as (
 candles as (
 
     select * from {{ ref('klines_5m') }}
+    where {{ is_rebuilt_symbol('symbol') }}
 
 ),
 
@@ -44,6 +45,7 @@ implied_prices as (
     where
         metrics.sum_open_interest > 0
         and metrics.sum_open_interest_value > 0
+        and {{ is_rebuilt_symbol('metrics.symbol') }}
 
 ),
 

@@ -25,6 +25,7 @@ klines as (
             or (klines.kline_type = 'mark' and klines.interval = '5m')
         )
         and klines.open_time >= {{ candle_start(rebuild_floor(), 1440) }}
+        and {{ is_rebuilt_symbol('klines.symbol') }}
 
 ),
 

@@ -39,7 +39,9 @@ candles as (
         close_time,
         file_id
     from {{ ref('int_candles') }}
-    where open_time >= {{ candle_start(rebuild_floor(), 1440) }}
+    where
+        open_time >= {{ candle_start(rebuild_floor(), 1440) }}
+        and {{ is_rebuilt_symbol('symbol') }}
 
 ),
 

@@ -22,7 +22,9 @@ candles as (
 open_interest as (
 
     select * from {{ ref('open_interest_5m') }}
-    where snapshot_at >= {{ rebuild_floor() }}
+    where
+        snapshot_at >= {{ rebuild_floor() }}
+        and {{ is_rebuilt_symbol('symbol') }}
 
 ),
 

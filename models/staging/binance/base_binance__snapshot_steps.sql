@@ -1,8 +1,13 @@
 with
 
+-- While a model is rebuilt, only what it can ask for: days before the floor serve it, and a label moves a snapshot by five
+-- minutes. No filter on the step reaches the scan by itself, nor one on the symbol through a join.
 source as (
 
     select * from {{ source('raw_binance', 'binance_metrics') }}
+    where
+        create_time >= {{ rebuild_floor() }} - interval '2 days'
+        and {{ is_rebuilt_symbol('symbol') }}
 
 ),
 
