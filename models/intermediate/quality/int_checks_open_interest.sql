@@ -54,16 +54,28 @@ timeline as (
 
 ),
 
+-- Both in one pass over all history.
+counted_snapshots as (
+
+    select
+        symbol,
+        count(*) filter (where open_interest is null) as blank,
+        min(snapshot_at) filter (where open_interest is null) as first_blank_at,
+        count(*) filter (where not ({{ is_on_grid('snapshot_at') }})) as off_grid,
+        min(snapshot_at) filter (where not ({{ is_on_grid('snapshot_at') }})) as first_off_grid_at
+    from snapshots
+    group by symbol
+
+),
+
 open_interest_blank as (
 
     select
         'open_interest_blank' as check_name,
         symbol,
-        count(*) filter (where open_interest is null) as value,
-        'snapshots of zero or nothing, the first at '
-        || cast(min(snapshot_at) filter (where open_interest is null) as string) as finding
-    from snapshots
-    group by symbol
+        blank as value,
+        'snapshots of zero or nothing, the first at ' || cast(first_blank_at as string) as finding
+    from counted_snapshots
 
 ),
 
@@ -72,11 +84,9 @@ snapshots_off_grid as (
     select
         'snapshots_off_grid' as check_name,
         symbol,
-        count(*) filter (where not ({{ is_on_grid('snapshot_at') }})) as value,
-        'snapshots that are of no five-minute step, the first at '
-        || cast(min(snapshot_at) filter (where not ({{ is_on_grid('snapshot_at') }})) as string) as finding
-    from snapshots
-    group by symbol
+        off_grid as value,
+        'snapshots that are of no five-minute step, the first at ' || cast(first_off_grid_at as string) as finding
+    from counted_snapshots
 
 ),
 
