@@ -1,6 +1,6 @@
 with
 
--- While a model is rebuilt, only what it can ask for: days before the floor serve it, and a label moves a snapshot by five
+-- While a model is rebuilt, only what it can ask for: a day before the floor, and a label moves a snapshot by five
 -- minutes. No filter on the step reaches the scan by itself, nor one on the symbol through a join.
 source as (
 
