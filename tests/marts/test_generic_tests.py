@@ -50,12 +50,16 @@ GRID_ROWS = {
 }
 
 
-@pytest.fixture(scope="module")
-def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
-    """Number of failing rows that the test of each model found."""
+@pytest.fixture(scope="module", params=["at once", "in pieces"])
+def failures(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> dict[str, int]:
+    """Number of failing rows that the test of each model found, over all rows at once or some symbols at a time."""
     warehouse = Warehouse(tmp_path_factory.mktemp("literal"))
+    in_pieces = ("--vars", "{rebuild_rows_at_once: 1}") if request.param == "in pieces" else ()
     for of in ("2024-03-01", "2024-03-02"):
         archive.klines(warehouse.data, "AAAUSDT", of)
+        if in_pieces:
+            # It is what cuts: A comes before the end of the first piece, B after it.
+            archive.metrics(warehouse.data, "BBBUSDT", of)
     warehouse.load()
     warehouse.project = copied_project(warehouse.folder / "project")
     models = warehouse.project / "models" / "intermediate"
@@ -63,7 +67,7 @@ def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
         (models / f"{name}.sql").write_text(sql)
     (models / "_literal.yml").write_text(TESTS)
     names = [*LITERAL_ROWS, *GRID_ROWS]
-    warehouse.build("--select", "+stg_binance__klines", *names, expect=1)
+    warehouse.build("--select", "+stg_binance__klines", *names, *in_pieces, expect=1)
     results = json.loads((warehouse.folder / "target" / "run_results.json").read_text())["results"]
     found = {}
     for name in names:

@@ -5,7 +5,7 @@
 
     keys as (
 
-        select {{ combination_of_columns | join(', ') }} from {{ rows_to_test(model) }}
+        select {{ combination_of_columns | join(', ') }} from {{ rows_to_group(model, combination_of_columns) }}
 
     ),
 
@@ -17,7 +17,7 @@
             case when count(*) > 1 then 'the key occurs more than once' else 'a column of the key is NULL' end as failure_type
         from keys
         group by {{ combination_of_columns | join(', ') }}
-        having count(*) > 1 {% for column in combination_of_columns %} or {{ column }} is null{% endfor %}
+        having {{ is_no_key(combination_of_columns) }}
 
     )
 
