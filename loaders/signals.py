@@ -5,8 +5,8 @@ dbt's process is ended. But the engine turns whatever a handler raises during a 
 Great Expectations takes that for an answer. So the signal is remembered as well, and who may have lost it asks `check`.
 
 Nothing is raised while a module is imported: it would leave the interpreter's lock of imports taken, so that a thread
-that imports something waits for ever. Nor is it while something is `whole`, such as tidying up. The signal is sent once
-more a moment later.
+that imports something waits for ever. The signal is sent once more a moment later. While something is `whole`, such as
+tidying up, it waits for its end.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from types import FrameType
 _received: list[int] = []
 # One for each `whole` that has begun.
 _wholes: list[None] = []
-# Seconds until a signal that came at the wrong time is sent once more.
+# Seconds until a signal that came during an import is sent once more.
 _LATER = 0.05
 
 
@@ -66,22 +66,26 @@ def check() -> None:
 
 @contextmanager
 def whole() -> Iterator[None]:
-    """Within it, no signal raises: what takes a moment, and must not be done by halves."""
+    """For what takes a moment and must not be done by halves: a signal that comes within raises at its end."""
+    before = len(_received)
     _wholes.append(None)
     try:
         yield
     finally:
         _wholes.pop()
+    if not _wholes and len(_received) > before:
+        raise Interrupted(_received[before])
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    if _wholes or _imports(frame):
+    if _imports(frame):
         again = threading.Timer(_LATER, os.kill, (os.getpid(), number))
         again.daemon = True
         again.start()
         return
     _received.append(number)
-    raise Interrupted(number)
+    if not _wholes:
+        raise Interrupted(number)
 
 
 def _imports(frame: FrameType | None) -> bool:

@@ -13,17 +13,16 @@
     {%- else -%}
         {%- set table = relation.include(database=(not temporary), schema=(not temporary)) -%}
         {%- call statement('empty') -%}
-            create {{ 'temporary' if temporary }} table {{ table }} as
-            select * from (
-                {{ compiled_code }}
-            ) as no_rows
-            limit 0
+            {{ dbt.duckdb__create_table_as(
+                temporary, relation, 'select * from (' ~ compiled_code ~ ') as no_rows limit 0', language,
+                partitioned_by=partitioned_by, sorted_by=sorted_by
+            ) }}
         {%- endcall -%}
         {%- for part in range(1, parts + 1) -%}
             {%- call statement('part_' ~ part) -%}
                 {{ plan_part('part = ' ~ part) }}
 
-                insert into {{ table }}
+                insert into {{ table }} by name
                 {{ compiled_code }}
             {%- endcall -%}
         {%- endfor -%}
@@ -72,7 +71,7 @@
             on
                 plan.exchange = files.exchange
                 and plan.symbol = files.symbol
-                and plan.rebuild_from < files.period_end
+                and plan.rebuild_from <= files.last_time
         where
             files.status = 'loaded'
             and (files.exchange, files.dataset) in (
@@ -84,14 +83,12 @@
 
     ),
 
-    begun as (
+    counted as (
 
         select
             plan.*,
-            (
-                sum(coalesce(landed.landed_rows, 0)) over (order by plan.symbol, plan.exchange)
-                - coalesce(landed.landed_rows, 0)
-            ) // {{ var('rebuild_rows_at_once') }} as rows_before
+            coalesce(landed.landed_rows, 0) as landed_rows,
+            sum(coalesce(landed.landed_rows, 0)) over (order by plan.symbol, plan.exchange) as rows_so_far
         from plan
         left join landed
             on
@@ -105,8 +102,13 @@
         exchange,
         symbol,
         rebuild_from,
-        dense_rank() over (order by rows_before) as part
-    from begun
+        -- A symbol that crosses a multiple is a part of its own.
+        dense_rank() over (
+            order by
+                (rows_so_far - landed_rows) // {{ var('rebuild_rows_at_once') }},
+                rows_so_far // {{ var('rebuild_rows_at_once') }}
+        ) as part
+    from counted
 {%- endmacro %}
 
 
@@ -123,5 +125,5 @@
     from temp.rebuild_parts
     where {{ condition }};
 
-    {{ set_rebuild_floor() }}
+    {{ set_rebuild_bounds() }}
 {%- endmacro %}

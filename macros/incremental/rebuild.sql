@@ -28,6 +28,10 @@
     stands between `/* carried in */` and `/* end carried in */` is in no fingerprint, since it differs between a full and
     an incremental run: carried-in rows are chosen there, and what is computed from them stands outside.
 
+    A model of this strategy treats each symbol by itself: where much is rebuilt, it is run for some symbols at a time
+    (`in_parts.sql`), and what it reads may be restricted to them, and to the time since the earliest `rebuild_from`
+    (`rebuild_floor`, `is_rebuilt_symbol`), by views below it, too (`base_binance__snapshot_steps`).
+
     A model below which stand other models of this strategy works in only what all of these have worked in, so building
     one of them alone loses nothing.
 
@@ -248,7 +252,7 @@
 
         {% set reaches = rebuild_reaches() -%}
         {% if reaches -%}
-            {{ set_rebuild_floor() }}
+            {{ set_rebuild_bounds() }}
         {%- endif %}
 
         {% for reach in reaches -%}
@@ -275,7 +279,7 @@
                 and rebuild_plan.symbol = farthest.symbol;
         {%- endfor %}
 
-        {{ set_rebuild_floor() }}
+        {{ set_rebuild_bounds() }}
     {%- endif -%}
 {% endmacro %}
 
@@ -297,8 +301,10 @@
 {% macro is_rebuilt_symbol(column) %}{{ return(adapter.dispatch('is_rebuilt_symbol')(column)) }}{% endmacro %}
 
 {% macro duckdb__is_rebuilt_symbol(column) -%}
-    {{ column }} >= coalesce(getvariable('rebuild_first_symbol'), '')
-        and {{ column }} <= coalesce(getvariable('rebuild_last_symbol'), chr(1114111))
+    (
+            {{ column }} >= coalesce(getvariable('rebuild_first_symbol'), '')
+            and {{ column }} <= coalesce(getvariable('rebuild_last_symbol'), chr(1114111))
+        )
 {%- endmacro %}
 
 {% macro spark__is_rebuilt_symbol(column) -%}
@@ -307,7 +313,7 @@
 
 
 {#- Takes these constants from the plan as it stands now. -#}
-{% macro set_rebuild_floor() -%}
+{% macro set_rebuild_bounds() -%}
     {%- for name, value in {
         'floor': "coalesce(min(rebuild_from), timestamp 'infinity')",
         'first_symbol': 'min(symbol)',

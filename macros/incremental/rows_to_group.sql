@@ -1,4 +1,5 @@
-{% macro is_no_key(columns) -%}
+{#- Whether a group of rows is more than one, or lacks a column of the key; for `having`. -#}
+{% macro violates_key(columns) -%}
     count(*) > 1{% for column in columns %} or {{ column }} is null{% endfor %}
 {%- endmacro %}
 
@@ -10,7 +11,8 @@
 -#}
 {% macro rows_to_group(relation, columns) %}
     {%- set rows = rows_to_test(relation) -%}
-    {%- set bounds = symbol_bounds() if execute and 'symbol' in columns and rows == relation else [] -%}
+    {%- set runs = execute and flags.WHICH in ['build', 'test'] -%}
+    {%- set bounds = symbol_bounds() if runs and 'symbol' in columns and rows == relation else [] -%}
     {%- if not bounds -%}
         {%- do return(rows) -%}
     {%- endif -%}
@@ -21,7 +23,7 @@
         {%- set found = run_query(
             'select symbol from ' ~ relation ~ ' where ' ~ [after, up_to] | select | join(' and ')
             ~ (' or symbol is null' if loop.first else '')
-            ~ ' group by ' ~ columns | join(', ') ~ ' having ' ~ is_no_key(columns)
+            ~ ' group by ' ~ columns | join(', ') ~ ' having ' ~ violates_key(columns)
         ) -%}
         {%- do failing.extend(found.columns[0].values()) -%}
     {%- endfor -%}

@@ -7,7 +7,7 @@
     each size, it asks the block that begins where it stands, if one of that size does, and goes past it unless the
     ending lies within. Then it descends into the halves of the block that holds its ending. That is 47 joins of plain
     equality, whatever the number of levels and of steps. Missing steps are missing from the blocks: no level can end
-    in a missing step. What climbs asks second halves alone, what descends first halves alone: each join has only those.
+    in a missing step. Climbing joins second halves only, descending first halves only.
 
     `steps`: a CTE with position, low, high, log_share_total, one row for each position. Positions of two symbols lie
     at least 2^24 apart and every symbol's begin at a multiple of 2^24, so that no block holds steps of two symbols;

@@ -55,6 +55,6 @@
 
         drop table heatmap_windows;
 
-        {{ set_rebuild_floor() }}
+        {{ set_rebuild_bounds() }}
     {%- endif -%}
 {% endmacro %}

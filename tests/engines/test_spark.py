@@ -248,7 +248,10 @@ def differences(warehouse: Warehouse, spark: Spark, mart: str) -> list[tuple[Any
 
 
 def _apart(column: str, kind: str, allowed: float) -> str:
-    """Whether two decimals differ by more than is allowed, and by more than two of the last digit that both have."""
+    """Whether two decimals differ by more than is allowed, and by more than two units in the last decimal place.
+
+    As doubles: a little more than two units, for what they cannot hold.
+    """
     digits = re.fullmatch(r"DECIMAL\(\d+,(\d+)\)", kind)
     assert digits is not None, (column, kind)
     one, other = (f'cast({side}."{column}" as double)' for side in ("one", "other"))

@@ -1,7 +1,7 @@
 with
 
 -- While a model is rebuilt, only what it can ask for: a day before the floor, and a label moves a snapshot by five
--- minutes. No filter on the step reaches the scan by itself, nor one on the symbol through a join.
+-- minutes. Filters on the step, and on the symbol through a join, are not pushed down to the scan.
 source as (
 
     select * from {{ source('raw_binance', 'binance_metrics') }}

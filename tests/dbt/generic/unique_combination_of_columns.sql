@@ -17,7 +17,7 @@
             case when count(*) > 1 then 'the key occurs more than once' else 'a column of the key is NULL' end as failure_type
         from keys
         group by {{ combination_of_columns | join(', ') }}
-        having {{ is_no_key(combination_of_columns) }}
+        having {{ violates_key(combination_of_columns) }}
 
     )
 
