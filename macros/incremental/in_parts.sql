@@ -83,17 +83,27 @@
 
     ),
 
-    counted as (
+    weighed as (
 
         select
             plan.*,
-            coalesce(landed.landed_rows, 0) as landed_rows,
-            sum(coalesce(landed.landed_rows, 0)) over (order by plan.symbol, plan.exchange) as rows_so_far
+            coalesce(landed.landed_rows, 0)
+            -- A model that gives older rows anew carries in what still stands, which may be far more than what was landed.
+            + {{ 10000 if model.config.meta.get('rebuild_also') else 0 }} as row_count
         from plan
         left join landed
             on
                 plan.exchange = landed.exchange
                 and plan.symbol = landed.symbol
+
+    ),
+
+    counted as (
+
+        select
+            *,
+            sum(row_count) over (order by symbol, exchange) as rows_so_far
+        from weighed
 
     )
 
@@ -105,7 +115,7 @@
         -- A symbol that crosses a multiple is a part of its own.
         dense_rank() over (
             order by
-                (rows_so_far - landed_rows) // {{ var('rebuild_rows_at_once') }},
+                (rows_so_far - row_count) // {{ var('rebuild_rows_at_once') }},
                 rows_so_far // {{ var('rebuild_rows_at_once') }}
         ) as part
     from counted
