@@ -49,8 +49,9 @@ NEARLY = 1e-12
 #: Ratios are rounded to six digits after the point.
 NEARLY_RATIO = 1e-6
 
-#: A small job is planned and compiled for longer than it runs.
-QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+#: A small job is planned and compiled for longer than it runs. With one level of compilers, Java keeps little room for
+#: what they make; once that is full, all is interpreted, and a deep plan then overflows the stack.
+QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=512m -XX:+UseSerialGC"
 FOR_SMALL_DATA = {
     "spark.master": "local[2]",
     "spark.driver.bindAddress": "127.0.0.1",
