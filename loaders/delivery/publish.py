@@ -608,7 +608,7 @@ def _write_history(
         left join known
             on
                 checks.check_name = known.check_name
-                and checks.exchange = coalesce(known.exchange, checks.exchange)
+                and checks.exchange = known.exchange
                 and checks.dataset is not distinct from known.dataset
                 and checks.symbol is not distinct from known.symbol
         where checks.status is distinct from known.status
