@@ -33,24 +33,19 @@
 {%- endmacro %}
 
 
-{#- How many parts the plan of this model is cut into, by the rows that were landed; the table temp.rebuild_parts says
-    which symbols are in which. A symbol is never cut. -#}
+{#- How many parts the plan of this model is cut into, by the rows that were landed. Where there are several, the table
+    temp.rebuild_parts says which symbols are in which. A symbol is never cut. -#}
 {% macro rebuild_parts() %}
-    {%- set symbols = run_query("select count(*) from state.rebuild_plan where model = '" ~ this.name ~ "'") -%}
-    {%- if symbols.rows[0][0] < 2 -%}
-        {%- do return(1) -%}
-    {%- endif -%}
-    {%- do run_query(cut_plan()) -%}
-    {%- set parts = run_query('select max(part) from temp.rebuild_parts').rows[0][0] | int -%}
-    {%- if parts == 1 -%}
-        {%- do run_query('drop table temp.rebuild_parts') -%}
+    {%- set parts = run_query('select coalesce(max(part), 1) from (' ~ cut_plan() ~ ') as parts').rows[0][0] | int -%}
+    {%- if parts > 1 -%}
+        {%- do run_query('create or replace temporary table rebuild_parts as ' ~ cut_plan()) -%}
     {%- endif -%}
     {%- do return(parts) -%}
 {% endmacro %}
 
 
+{#- A query: the plan of this model, and the part of each symbol. -#}
 {% macro cut_plan() -%}
-    create or replace temporary table rebuild_parts as
     with
 
     plan as (
