@@ -133,7 +133,7 @@ class Spark:
             ",".join(names),
             f"spark.sql.warehouse.dir={tables}",
             f"spark.hadoop.javax.jdo.option.ConnectionURL=jdbc:derby:;databaseName={tables}/metastore",
-            f"spark.driver.extraJavaOptions=-Dderby.stream.error.file={tables}/derby.log",
+            f"spark.driver.extraJavaOptions=-Xss8m -Dderby.stream.error.file={tables}/derby.log",
             "spark.sql.session.timeZone=UTC",
             "spark.sql.parquet.inferTimestampNTZ.enabled=false",
         )

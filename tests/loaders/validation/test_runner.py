@@ -77,9 +77,9 @@ def test_a_good_warehouse_passes_and_the_results_are_kept(passed: Warehouse) -> 
 @pytest.mark.parametrize(
     "job_id",
     [
-        "20261128T203938Z-7357ad",  # in a zone 7,357 hours away, as dateutil reads it
-        "20261128T091835Z-7e1ad9",
-        "yesterday's, once more",
+        # In zones of more than a day, as dateutil reads them.
+        "20261128T203938Z-7357ad",
+        "20261128T091835Z-91a10a",
     ],
 )
 def test_a_job_may_be_named_like_any_time(passed: Warehouse, job_id: str) -> None:
