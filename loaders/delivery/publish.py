@@ -76,6 +76,8 @@ Withheld = tuple[tuple[str, str, str], ...]
 
 # Another name than any file can have as its stem, so that views of the warehouse cannot mean it.
 _PART = "published part"
+# What is lost with the process is begun anew: a log of it would be written, and copied into the file, for nothing.
+_UNLOGGED = "recovery_mode no_wal_writes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +254,9 @@ def _publish(settings: Settings, path: Path, name: str, target: Path, job_id: st
             if not carries_over:
                 copier.followed.clear()
                 part.unlink(missing_ok=True)
-                connection.execute(f"attach {literal(part)} as {quote(_PART)} (storage_version '{STORAGE_VERSION}')")
+                connection.execute(
+                    f"attach {literal(part)} as {quote(_PART)} (storage_version '{STORAGE_VERSION}', {_UNLOGGED})"
+                )
             # One transaction: each comment in one of its own would wait for the disk.
             with warehouse.transaction(connection):
                 marts = copier.marts()
@@ -345,7 +349,7 @@ def _begin_with(connection: duckdb.DuckDBPyConnection, target: Path, part: Path)
     """Attaches a copy of the published file as the new one; says whether that went well."""
     shutil.copyfile(target, part)
     try:
-        connection.execute(f"attach {literal(part)} as {quote(_PART)}")
+        connection.execute(f"attach {literal(part)} as {quote(_PART)} ({_UNLOGGED})")
     except duckdb.Error:
         return False
     return True
@@ -365,19 +369,19 @@ def withheld_symbols(connection: duckdb.DuckDBPyConnection) -> Withheld:
 def _published_rows(
     connection: duckdb.DuckDBPyConnection, schema: str, name: str, withheld: tuple[tuple[str, str, str], ...]
 ) -> str:
-    """SQL of a table's rows without those of withheld symbols; tables without an exchange are Binance's."""
+    """The table, or a subquery without the rows of withheld symbols; tables without an exchange are Binance's."""
     relation = f"{quote(schema)}.{quote(name)}"
     columns = {row[0] for row in connection.execute(f"describe {relation}").fetchall()}
     of_symbols = (schema == "marts" and name not in ABOUT_THE_DATA) or name in _OF_SYMBOLS
     if not of_symbols or "symbol" not in columns or not withheld:
-        return f"select * from {relation}"
+        return relation
     exchange = "exchange" if "exchange" in columns else "'binance'"
-    return f"""
+    return f"""(
         select * from {relation}
         where ({exchange}, symbol) not in (
             select (status.exchange, status.symbol) from marts.symbol_status as status where not status.is_published
         )
-    """
+    )"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -431,8 +435,8 @@ class _Copier:
             self.followed[one.full_name] = _Followed(
                 one,
                 table,
-                self._one(f"select count(*) from {one.changed_rows(table, f'({source})')}"),
-                self._one(f"select count(*) from ({source})"),
+                self._one(f"select count(*) from {one.changed_rows(table, source)}"),
+                self._one(f"select count(*) from {source}"),
             )
         tables = self.followed.values()
         return sum(one.changed_rows for one in tables) * 2 <= sum(one.rows for one in tables)
@@ -465,7 +469,7 @@ class _Copier:
         ):
             self.changed.append(name if schema == "marts" else f"{schema}.{name}")
             return followed.rows
-        row = self.connection.execute(f"create or replace table {target} as {source}").fetchone()
+        row = self.connection.execute(f"create or replace table {target} as from {source}").fetchone()
         self._comment(schema, name, target)
         return int(row[0]) if row else 0
 
@@ -475,18 +479,41 @@ class _Copier:
         try:
             if (
                 connection.execute(f"describe {target}").fetchall()
-                != connection.execute(f"describe {source}").fetchall()
+                != connection.execute(f"describe select * from {source}").fetchall()
             ):
                 return False
         except duckdb.Error:
             return False
         connection.execute(set_changed_since(followed.series))
-        gone = keyed.changed_rows(followed.series, target, columns="rowid")
-        connection.execute(f"delete from {target} where rowid in {gone}")
-        connection.execute(f"insert into {target} select * from {keyed.changed_rows(followed.series, f'({source})')}")
+        if keyed.rebuilt_also:
+            self._exchange_keys(followed, source, target)
+        else:
+            gone = keyed.changed_rows(followed.series, target, columns="rowid")
+            connection.execute(f"delete from {target} where rowid in {gone}")
+            changed = keyed.changed_rows(followed.series, source)
+            connection.execute(f"insert into {target} select * from {changed}")
         if self._one(f"select count(*) from {target}") != followed.rows:
             self._drop_before_first(keyed, source, target)
         return self._one(f"select count(*) from {target}") == followed.rows
+
+    def _exchange_keys(self, followed: _Followed, source: str, target: str) -> None:
+        """Takes out and puts in the rows of all keys that changed in the warehouse or in the copy.
+
+        An earlier row that was rebuilt may meet the condition on such rows in one of the two alone: a level that ended
+        in the warehouse still stands in the copy.
+        """
+        keyed, key = followed.keyed, ", ".join(map(quote, followed.keyed.key))
+        of_copy, of_warehouse = (keyed.changed_rows(followed.series, rows, key) for rows in (target, source))
+        self.connection.execute(
+            f"create or replace temp table changed_keys as (from {of_copy}) union (from {of_warehouse})"
+        )
+        self.connection.execute(
+            f"delete from {target} where rowid in (select held.rowid from {target} as held semi join changed_keys"
+            f" using ({key}))"
+        )
+        self.connection.execute(
+            f"insert into {target} select asked.* from {source} as asked semi join changed_keys using ({key})"
+        )
 
     def _drop_before_first(self, keyed: Keyed, source: str, target: str) -> None:
         """Takes out rows that lie before all that the warehouse has of a symbol: those that have left a window."""
@@ -495,7 +522,7 @@ class _Copier:
             f"""
             create or replace temp table first_times as
             select {exchange} as exchange, symbol, min({keyed.time}) as first_time
-            from ({source})
+            from {source}
             group by all
             """
         )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from loaders.errors import SchemaUnreadable
 from loaders.warehouse.schema import Described, described_model, described_tables
+
+_REBUILD_FROM = re.compile(r"\brebuild_from\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +19,7 @@ class Keyed:
 
     `time` is the column that tells from when on a symbol's rows are rebuilt, None for a table that is made whole each
     time. `rebuilt_also` is a condition, over the table's columns and `rebuild_from`, on earlier rows that are rebuilt,
-    too. Tables without a column `exchange` are Binance's.
+    too: they meet it before or after. Tables without a column `exchange` are Binance's.
     """
 
     schema: str
@@ -39,14 +42,19 @@ class Keyed:
         The variable `changed_since` of the connection must be the least `rebuild_from` (`set_changed_since`): a join
         alone would not let the engine skip the blocks of years in which nothing changed.
         """
+        rows = relation or self.full_name
         exchange = "asked.exchange" if self.has_exchange else "'binance'"
         also = f" or ({self.rebuilt_also})" if self.rebuilt_also else ""
-        floor = "" if self.rebuilt_also else f" where asked.{self.time} >= getvariable('changed_since')"
-        return (
-            f"(select asked.{columns} from {relation or self.full_name} as asked semi join {changed} as changed"
-            f" on {exchange} = changed.exchange and asked.symbol = changed.symbol"
-            f" and (asked.{self.time} >= changed.rebuild_from{also}){floor})"
+        since = f"asked.{self.time} >= rebuild_from{also}"
+        ever = _REBUILD_FROM.sub("getvariable('changed_since')", since)
+        found = (
+            f"from {rows} as asked semi join {changed} as changed"
+            f" on {exchange} = changed.exchange and asked.symbol = changed.symbol and ({since}) where {ever}"
         )
+        # Of a table, the columns of the condition alone are read to find its rows.
+        if also and not rows.startswith("("):
+            found = f"from {rows} as asked where asked.rowid in (select asked.rowid {found})"
+        return f"(select asked.{columns} {found})"
 
 
 def set_changed_since(changed: str) -> str:

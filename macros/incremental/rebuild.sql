@@ -40,7 +40,8 @@
         incremental_strategy: rebuild
         meta.time_column      the column compared with rebuild_from
         meta.rebuild_also     optional: which rows before rebuild_from the model gives anew too, as a condition on its
-                              columns and rebuild_from, such as "ended_at >= rebuild_from"
+                              columns and rebuild_from, such as "ended_at >= rebuild_from". They meet it before or
+                              after: a row that the model gives takes the place of the one of its key (meta.key)
         meta.changes_where    optional: a condition on `ops.ingestion_changes`, such as "market = 'um'"; exchanges
                               and datasets follow from the sources below the model
 
@@ -344,6 +345,15 @@
             or ({{ model.config.meta['rebuild_also'] }})
             {%- endif %}
         );
+
+    {% if model.config.meta.get('rebuild_also') -%}
+    delete from {{ target }}
+    using {{ arg_dict['temp_relation'] }} as given
+    where
+        {%- for column in model.config.meta['key'] %}
+        {{ 'and ' if not loop.first }}{{ target }}.{{ adapter.quote(column) }} = given.{{ adapter.quote(column) }}
+        {%- endfor %};
+    {%- endif %}
 
     insert into {{ target }} ({{ columns }})
     select {{ columns }} from {{ arg_dict['temp_relation'] }};

@@ -1,7 +1,4 @@
-{#-
-    End of a level, by liquidation or by closing; 9999-12-31 while it stands. It stands in [opened_at, level_ended_at).
-    `meta.rebuild_also` of liquidation_levels says the same, because a config cannot call a macro.
--#}
+{#- End of a level, by liquidation or by closing; 9999-12-31 while it stands. It stands in [opened_at, level_ended_at). -#}
 {% macro level_ended_at(levels='') -%}
     {%- set of = levels ~ '.' if levels else '' -%}
     coalesce({{ of }}liquidated_at, {{ of }}closed_at, timestamp '9999-12-31')

@@ -28,9 +28,9 @@
 {%- endmacro %}
 
 
-{#- Logarithm of the share below which a level counts as closed, a thousandth. -#}
-{% macro log_closed_share() -%}
-    cast(-6.907755278982137052 as decimal(38, 18))
+{#- The running sum of logarithms below which a level counts as closed: a thousandth is left of what it opened with. -#}
+{% macro closing_log_share(log_share_at_open) -%}
+    cast({{ log_share_at_open }} + cast(-6.907755278982137052 as decimal(38, 18)) as decimal(38, 18))
 {%- endmacro %}
 
 

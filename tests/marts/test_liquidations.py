@@ -216,20 +216,27 @@ def test_days_in_any_order_give_the_same_liquidation_marts(warehouse: Warehouse)
 
 
 def test_the_window_of_the_heatmap_moves_on_and_back(warehouse: Warehouse) -> None:
-    """Old steps stand as they were built, what left the window goes, and what comes back is built again."""
+    """Old steps stand as they were built, what left the window goes, and what comes back is built again.
+
+    Levels that the third day ended stand again once it is forgotten.
+    """
     days = ("--vars", "{liquidation_heatmap_days: 1}")
     start = archive.day("2024-03-01")
     market = generate("BTCUSDT", start, 4, "60000", seed=6)
     rows = "select * from marts.liquidation_heatmap order by all"
+    levels = "select * from marts.liquidation_levels order by all"
+    ended = "select count(*) from marts.liquidation_levels where coalesce(liquidated_at, closed_at) > '2024-03-03'"
 
     def built(plan_from: str | None) -> list[tuple[object, ...]]:
         warehouse.load()
         warehouse.build_untested("--select", "+liquidation_heatmap", *days)
         found = warehouse.query(rows)
+        found_levels = warehouse.query(levels)
         planned = warehouse.query("select rebuild_from::varchar from state.rebuild_plan where model like '%heatmap'")
         assert planned == [(plan_from,)]
-        warehouse.build_untested("--select", "liquidation_heatmap", "--full-refresh", *days)
+        warehouse.build_untested("--select", "liquidation_levels", "liquidation_heatmap", "--full-refresh", *days)
         assert warehouse.query(rows) == found
+        assert warehouse.query(levels) == found_levels
         return found
 
     # The last candle of the second day is that of 10:20: its step ends early.
@@ -245,9 +252,11 @@ def test_the_window_of_the_heatmap_moves_on_and_back(warehouse: Warehouse) -> No
     candles = [candle for time, candle in market.candles.items() if 12 <= (time - third) / timedelta(hours=1) < 24]
     market.write_klines(warehouse.data, third, "klines", candles)
     moved = built("2024-03-02 10:00:00")
+    assert warehouse.query(ended) > [(0,)]
     assert {row[1] for row in short} & {row[1] for row in moved} == set()
     assert commands.run(warehouse, "forget", "--start", "2024-03-03")[0] == 0
     for path in warehouse.data.rglob("*-2024-03-03.csv"):
         path.unlink()
     # All of the window it moved back to, and no more than that.
     assert built("2024-03-01 10:00:00") == short
+    assert warehouse.query(ended) == [(0,)]

@@ -265,7 +265,7 @@ own_levels as (
         {{ rounded_product('openings.entry_price', 'factors.price_factor', 'decimal(18, 8)') }} as liquidation_price,
         {{ rounded_product('openings.entry_price', 'openings.quantity', 'decimal(28, 8)') }} as volume_usd,
         steps.log_share_total as log_share_at_open,
-        cast(steps.log_share_total + {{ log_closed_share() }} as decimal(38, 18)) as closing_log_share,
+        {{ closing_log_share('steps.log_share_total') }} as closing_log_share,
         steps.position + 1 as position
     from openings
     inner join factors

@@ -161,10 +161,25 @@ new_levels as (
 
 ),
 
--- Older levels that still stood when the rebuilt time begins: they end anew, the rest of them stays as it was.
+-- Older levels that end otherwise now, or may: those that had ended within the rebuilt time, and those that stood and
+-- are reached in it. All others stay as they are, the many that stand on among them.
+/* carried in */
+{% if is_incremental() %}
+rebuilt_extremes as (
+
+    select
+        symbol,
+        min(low) as low,
+        max(high) as high,
+        min(log_share_total) as log_share_total
+    from timeline
+    group by symbol
+
+),
+
+{% endif %}
 carried_in as (
 
-    /* carried in */
     {% if is_incremental() %}
     select
         levels.symbol,
@@ -182,14 +197,22 @@ carried_in as (
         on
             levels.symbol = rebuild_plan.symbol
             and levels.opened_at < rebuild_plan.rebuild_from
-    where {{ level_ended_at('levels') }} >= rebuild_plan.rebuild_from
+    left join rebuilt_extremes
+        on levels.symbol = rebuilt_extremes.symbol
+    where
+        {{ level_ended_at('levels') }} >= rebuild_plan.rebuild_from
+        and (
+            coalesce(levels.liquidated_at, levels.closed_at) is not null
+            or {{ reaches_liquidation_price('rebuilt_extremes', 'levels') }}
+            or rebuilt_extremes.log_share_total < {{ closing_log_share('levels.log_share_at_open') }}
+        )
     {% else %}
     select * from new_levels
     where false
     {% endif %}
-    /* end carried in */
 
 ),
+/* end carried in */
 
 levels as (
 
@@ -203,7 +226,7 @@ searching as (
 
     select
         levels.*,
-        cast(levels.log_share_at_open + {{ log_closed_share() }} as decimal(38, 18)) as closing_log_share,
+        {{ closing_log_share('levels.log_share_at_open') }} as closing_log_share,
         symbol_numbers.symbol_number * 16777216
         + {{ five_minute_number("greatest(levels.opened_at + interval '5 minutes', symbol_numbers.rebuild_from)") }}
             as position

@@ -348,10 +348,14 @@ REBUILDS = {
     "klines_5m": ("open_time", "update {rows} set close = close + 1 where {of}"),
     "open_interest_5m": ("snapshot_at", "delete from {rows} where {of} and hash(snapshot_at) % 3 = 0"),
     "candles_with_side": ("open_time", "insert into {rows} select * from {rows} where {of} limit 5"),
+    # Earlier levels, too: of those that had not ended before, one ends that stood, and one stands that had ended.
     "liquidation_levels": (
         "opened_at",
-        "update {rows} set closed_at = opened_at + interval '9 hours', quantity = 1 where {of}"
-        " or (symbol = '{symbol}' and coalesce(liquidated_at, closed_at, timestamp '9999-12-31') >= {since})",
+        "update {rows} set quantity = 1 where {of};"
+        "update {rows} set liquidated_at = null, closed_at = case when coalesce(liquidated_at, closed_at) is null"
+        " then greatest({since}, opened_at + interval '9 hours') end"
+        " where symbol = '{symbol}' and coalesce(liquidated_at, closed_at, timestamp '9999-12-31') >= {since}"
+        " and hash(opened_at) % 3 > 0",
     ),
     "int_liquidation_timeline": ("step_at", "delete from {rows} where {of}"),
 }
