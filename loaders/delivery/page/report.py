@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -96,14 +97,19 @@ def html(data: PageData) -> str:
         "missing": data.missing,
         "left_out": data.left_out,
     }
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        # Compression leaves Python to others, and the plots are made meanwhile.
+        packed = pool.map(pack, (one.columns for one in data.symbols))
+        plots = _json(figures.document())
+        blocks = [(one.symbol, Markup(block)) for one, block in zip(data.symbols, packed, strict=True)]
     return template.render(
         style=Markup((here / "page.css").read_text(encoding="utf-8")),
         program=Markup((here / "page.js").read_text(encoding="utf-8")),
         library=Markup(_library()),
         meta=_json(meta),
-        plots=_json(figures.document()),
+        plots=plots,
         calendar=Markup(pack(data.calendar)),
-        blocks=[(one.symbol, Markup(pack(one.columns))) for one in data.symbols],
+        blocks=blocks,
     )
 
 
