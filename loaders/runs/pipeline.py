@@ -62,6 +62,7 @@ _REGRESSIONS = """
 
         select
             check_name,
+            exchange,
             dataset,
             symbol,
             status,
@@ -75,6 +76,7 @@ _REGRESSIONS = """
 
         select
             check_name,
+            exchange,
             dataset,
             symbol,
             status,
@@ -88,6 +90,7 @@ _REGRESSIONS = """
     inner join before
         on
             ranked.check_name = before.check_name
+            and ranked.exchange = before.exchange
             and ranked.dataset is not distinct from before.dataset
             and ranked.symbol is not distinct from before.symbol
     where ranked.badness > before.badness
@@ -447,7 +450,8 @@ def _is_newer(page: Path, published: Path) -> bool:
 def regressions(path: Path, target: Path) -> list[str]:
     """Checks that are worse in the warehouse than in the published file; none where one of them has no checks.
 
-    A published file that cannot be opened is a line, too.
+    Files of old versions, whose checks do not say of which exchange they are, have none. A published file that cannot
+    be opened is a line, too.
     """
     if not target.exists():
         return []
@@ -463,7 +467,7 @@ def regressions(path: Path, target: Path) -> list[str]:
             from duckdb_columns()
             where
                 table_name = 'quality_checks'
-                and column_name = 'status'
+                and column_name = 'exchange'
                 and (
                     (database_name = current_database() and schema_name = 'marts')
                     or (database_name = 'published_before' and schema_name = 'main')

@@ -451,14 +451,17 @@ def test_who_cannot_be_told_is_said_and_counts(passed: Warehouse, quick_build: C
 
 def test_a_check_that_was_better_in_the_published_file_turned_bad(tmp_path: Path) -> None:
     now, then = tmp_path / "warehouse.duckdb", tmp_path / "marts.duckdb"
-    columns = "as checks(check_name, dataset, symbol, status, detail)"
+    columns = "as checks(check_name, exchange, dataset, symbol, status, detail)"
     with duckdb.connect(str(now)) as connection:
         connection.execute(
             f"""
             create schema marts;
             create table marts.quality_checks as from (values
-                ('freshness', 'klines', 'AAAUSDT', 'warn', '3 days'), ('duplicates', 'klines', null, 'pass', null),
-                ('missing', null, null, 'fail', null), ('jumps', 'klines', 'NEWUSDT', 'warn', null)
+                ('freshness', 'binance', 'klines', 'AAAUSDT', 'warn', '3 days'),
+                ('freshness', 'kraken', 'klines', 'AAAUSDT', 'warn', null),
+                ('duplicates', 'binance', 'klines', null, 'pass', null),
+                ('missing', 'binance', null, null, 'fail', null),
+                ('jumps', 'binance', 'klines', 'NEWUSDT', 'warn', null)
             ) {columns}
             """
         )
@@ -470,8 +473,10 @@ def test_a_check_that_was_better_in_the_published_file_turned_bad(tmp_path: Path
         connection.execute(
             f"""
             create table quality_checks as from (values
-                ('freshness', 'klines', 'AAAUSDT', 'pass', null), ('duplicates', 'klines', null, 'warn', null),
-                ('missing', null, null, 'warn', null)
+                ('freshness', 'binance', 'klines', 'AAAUSDT', 'pass', null),
+                ('freshness', 'kraken', 'klines', 'AAAUSDT', 'warn', null),
+                ('duplicates', 'binance', 'klines', null, 'warn', null),
+                ('missing', 'binance', null, null, 'warn', null)
             ) {columns}
             """
         )
