@@ -14,6 +14,10 @@
     {%- if not condition -%}
         {%- do return(relation) -%}
     {%- endif -%}
+    {%- if graph.nodes[model.attached_node].config.meta.get('rebuild_also') -%}
+        {#- Rows lie here and there among those that stayed: the columns of the condition alone are read to find them. -#}
+        {%- set condition = 'rowid in (select rowid from ' ~ relation ~ ' where ' ~ condition ~ ')' -%}
+    {%- endif -%}
     {%- do return('(select * from ' ~ relation ~ ' where ' ~ condition ~ ') as rows_to_test') -%}
 {% endmacro %}
 

@@ -93,7 +93,8 @@ states as (
         buckets.symbol,
         buckets.bucket_at,
         buckets.as_of,
-        {{ as_double('timeline.log_share_total') }} as log_share_total
+        {{ as_double('timeline.log_share_total') }} as log_share_total,
+        row_number() over (order by buckets.symbol, buckets.bucket_at) as state_number
     from buckets
     inner join timeline
         on
@@ -122,34 +123,73 @@ shown_levels as (
 
 ),
 
+-- Levels and steps meet in tens of millions of pairs, which two numbers group in half the time that four columns take.
+bins as (
+
+    select
+        symbol,
+        side,
+        price_bin,
+        row_number() over (order by symbol, side, price_bin) as bin_number
+    from shown_levels
+    group by symbol, side, price_bin
+
+),
+
+numbered_levels as (
+
+    select
+        shown_levels.*,
+        bins.bin_number
+    from shown_levels
+    inner join bins
+        on
+            shown_levels.symbol = bins.symbol
+            and shown_levels.side = bins.side
+            and shown_levels.price_bin = bins.price_bin
+
+),
+
 standing as (
 
     select
-        states.symbol,
-        states.bucket_at,
-        shown_levels.side,
-        shown_levels.price_bin,
-        {{ remaining('shown_levels.volume_usd', 'states.log_share_total', 'shown_levels.log_share_at_open') }}
+        states.state_number,
+        numbered_levels.bin_number,
+        {{ remaining('numbered_levels.volume_usd', 'states.log_share_total', 'numbered_levels.log_share_at_open') }}
             as volume_usd
     from states
-    inner join shown_levels
+    inner join numbered_levels
         on
-            states.symbol = shown_levels.symbol
-            and states.as_of >= shown_levels.opened_at
-            and states.as_of < shown_levels.ended_at
+            states.symbol = numbered_levels.symbol
+            and states.as_of >= numbered_levels.opened_at
+            and states.as_of < numbered_levels.ended_at
+
+),
+
+sums as (
+
+    select
+        state_number,
+        bin_number,
+        cast(sum(volume_usd) as decimal(38, 8)) as volume_usd
+    from standing
+    group by state_number, bin_number
 
 ),
 
 heatmap as (
 
     select
-        symbol,
-        bucket_at,
-        side,
-        price_bin,
-        cast(sum(volume_usd) as decimal(38, 8)) as volume_usd
-    from standing
-    group by symbol, bucket_at, side, price_bin
+        states.symbol,
+        states.bucket_at,
+        bins.side,
+        bins.price_bin,
+        sums.volume_usd
+    from sums
+    inner join states
+        on sums.state_number = states.state_number
+    inner join bins
+        on sums.bin_number = bins.bin_number
 
 )
 
