@@ -488,7 +488,7 @@ class _Copier:
         if keyed.rebuilt_also:
             self._exchange_keys(followed, source, target)
         else:
-            gone = keyed.changed_rows(followed.series, target, columns="rowid")
+            gone = keyed.changed_rows(followed.series, target, columns=("rowid",))
             connection.execute(f"delete from {target} where rowid in {gone}")
             changed = keyed.changed_rows(followed.series, source)
             connection.execute(f"insert into {target} select * from {changed}")
@@ -502,8 +502,9 @@ class _Copier:
         An earlier row that was rebuilt may meet the condition on such rows in one of the two alone: a level that ended
         in the warehouse still stands in the copy.
         """
-        keyed, key = followed.keyed, ", ".join(map(quote, followed.keyed.key))
-        of_copy, of_warehouse = (keyed.changed_rows(followed.series, rows, key) for rows in (target, source))
+        keyed, columns = followed.keyed, [quote(column) for column in followed.keyed.key]
+        of_copy, of_warehouse = (keyed.changed_rows(followed.series, rows, columns) for rows in (target, source))
+        key = ", ".join(columns)
         self.connection.execute(
             f"create or replace temp table changed_keys as (from {of_copy}) union (from {of_warehouse})"
         )

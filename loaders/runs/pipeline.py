@@ -85,7 +85,8 @@ _REGRESSIONS = """
 
     )
 
-    select ranked.check_name, ranked.dataset, ranked.symbol, before.status, ranked.status, ranked.detail
+    select
+        ranked.check_name, ranked.exchange, ranked.dataset, ranked.symbol, before.status, ranked.status, ranked.detail
     from ranked
     inner join before
         on
@@ -476,9 +477,9 @@ def regressions(path: Path, target: Path) -> list[str]:
         ).fetchone()
         rows = connection.execute(_REGRESSIONS).fetchall() if row == (2,) else []
     return [
-        f"{name} of {' '.join(part for part in (dataset, symbol) if part) or 'everything'}: {before} → {status}"
+        f"{name} of {' '.join(part for part in (exchange, dataset, symbol) if part)}: {before} → {status}"
         + (f" ({detail})" if detail else "")
-        for name, dataset, symbol, before, status, detail in rows
+        for name, exchange, dataset, symbol, before, status, detail in rows
     ]
 
 

@@ -206,13 +206,16 @@ def _changes(table: Keyed) -> dict[str, str]:
     key = ", ".join(map(quote, table.key))
     keys = f"(select {key} from {rows} as changed_rows)"
     rows_of_keys = f"(select asked.* from {table.full_name} as asked semi join {keys} as changed using ({key}))"
-    # Levels are rebuilt for as long as they stand, so their openings lie before the times that changed.
+    # A rebuild goes through the levels that stood then, which were opened long before: it may lose one of them.
     oldest = f"""(
         select
             changed.symbol,
             least(changed.rebuild_from, min(levels.opened_at)) as opened_from
         from {CHANGED_SERIES} as changed
-        left join {rows} as levels on changed.symbol = levels.symbol
+        left join {table.full_name} as levels
+            on
+                changed.symbol = levels.symbol
+                and coalesce(levels.liquidated_at, levels.closed_at, timestamp '9999-12-31') >= changed.rebuild_from
         where changed.exchange = 'binance'
         group by changed.symbol, changed.rebuild_from
     )"""

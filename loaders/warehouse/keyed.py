@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +35,7 @@ class Keyed:
         """Schema and name."""
         return f"{self.schema}.{self.name}"
 
-    def changed_rows(self, changed: str, relation: str | None = None, columns: str = "*") -> str:
+    def changed_rows(self, changed: str, relation: str | None = None, columns: Sequence[str] = ("*",)) -> str:
         """SQL of the rows of `changed` symbols from their `rebuild_from` on, of the table or another `relation`.
 
         `changed` is a relation with columns exchange, symbol and rebuild_from; one row for each symbol of an exchange.
@@ -54,7 +54,8 @@ class Keyed:
         # Of a table, the columns of the condition alone are read to find its rows.
         if also and not rows.startswith("("):
             found = f"from {rows} as asked where asked.rowid in (select asked.rowid {found})"
-        return f"(select asked.{columns} {found})"
+        named = ", ".join(f"asked.{column}" for column in columns)
+        return f"(select {named} {found})"
 
 
 def set_changed_since(changed: str) -> str:

@@ -13,8 +13,7 @@
                     groups.blocks,
                     block -> block.position >= levels.position
                         and (
-                            {{ reaches_liquidation_price('block', 'levels') }}
-                            or block.log_share_total < levels.closing_log_share
+                            {{ ends_within('block', 'levels') }}
                         )
                 ),
                 block -> block.position

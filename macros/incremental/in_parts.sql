@@ -82,9 +82,7 @@
 
         select
             plan.*,
-            coalesce(landed.landed_rows, 0)
-            -- A model that gives older rows anew carries in what still stands, which may be far more than what was landed.
-            + {{ 10000 if model.config.meta.get('rebuild_also') else 0 }} as row_count
+            coalesce(landed.landed_rows, 0) as row_count
         from plan
         left join landed
             on

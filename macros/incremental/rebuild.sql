@@ -8,10 +8,12 @@
     1. `plan_rebuild` (pre-hook) writes into `state.rebuild_plan`, for each exchange and symbol, the earliest time touched by a change
        the model has not worked in yet, less one step: the open interest of 00:00 belongs to the candle of 23:55.
        On a first or full build it holds every symbol that was ever landed, from 1970 on.
-    2. The model joins `source('state', 'rebuild_plan')` and gives every row of these symbols from there on. Its text is
+    2. The model joins `source('state', 'rebuild_plan')` and gives every row of these symbols from there on, and earlier
+       ones that change with them. Its text is
        the same on a first, a full and an incremental build. The plan holds the exchanges below the model only; a model
        of several has a column `exchange` and joins on it, too, for two exchanges can have a symbol of the same name.
-    3. `get_incremental_rebuild_sql` deletes these symbols' rows from there on and inserts what the model gave.
+    3. `get_incremental_rebuild_sql` deletes these symbols' rows from there on, and earlier ones that are given anew, and
+       inserts what the model gave.
     4. `record_rebuild` (post-hook) writes down the number of the last change worked in, and the fingerprint, and adds the
        plan to the log `state.rebuilds`, so that validation and publication know what was rebuilt since they last looked.
 
@@ -40,8 +42,11 @@
         incremental_strategy: rebuild
         meta.time_column      the column compared with rebuild_from
         meta.rebuild_also     optional: which rows before rebuild_from the model gives anew too, as a condition on its
-                              columns and rebuild_from, such as "ended_at >= rebuild_from". They meet it before or
-                              after: a row that the model gives takes the place of the one of its key (meta.key)
+                              columns and rebuild_from, such as "ended_at >= rebuild_from"; an earlier rebuild_from must
+                              not exclude a row. They meet it before or after: a row that the model gives takes the
+                              place of the one of its key (meta.key, no column of which is NULL). Where one no longer
+                              meets it, what looks at the plan and the log would not find it: they say then that the
+                              rows since its time were rebuilt
         meta.changes_where    optional: a condition on `ops.ingestion_changes`, such as "market = 'um'"; exchanges
                               and datasets follow from the sources below the model
 
@@ -347,12 +352,46 @@
         );
 
     {% if model.config.meta.get('rebuild_also') -%}
+    create or replace temporary table earlier_rows as
+    select
+        given.*,
+        rebuild_plan.rebuild_from
+    from {{ arg_dict['temp_relation'] }} as given
+    inner join state.rebuild_plan
+        on
+            rebuild_plan.model = '{{ this.name }}'
+            {%- if has_exchange() %}
+            and given.exchange = rebuild_plan.exchange
+            {%- endif %}
+            and given.symbol = rebuild_plan.symbol
+            and given.{{ model.config.meta['time_column'] }} < rebuild_plan.rebuild_from;
+
     delete from {{ target }}
-    using {{ arg_dict['temp_relation'] }} as given
+    using earlier_rows
     where
         {%- for column in model.config.meta['key'] %}
-        {{ 'and ' if not loop.first }}{{ target }}.{{ adapter.quote(column) }} = given.{{ adapter.quote(column) }}
+        {{ 'and ' if not loop.first }}{{ target }}.{{ adapter.quote(column) }} = earlier_rows.{{ adapter.quote(column) }}
         {%- endfor %};
+
+    update state.rebuild_plan
+    set rebuild_from = no_longer.first_time
+    from (
+        select
+            {{ 'exchange,' if has_exchange() }}
+            symbol,
+            min({{ model.config.meta['time_column'] }}) as first_time
+        from earlier_rows
+        where ({{ model.config.meta['rebuild_also'] }}) is not true
+        group by {{ 'exchange,' if has_exchange() }} symbol
+    ) as no_longer
+    where
+        rebuild_plan.model = '{{ this.name }}'
+        {%- if has_exchange() %}
+        and rebuild_plan.exchange = no_longer.exchange
+        {%- endif %}
+        and rebuild_plan.symbol = no_longer.symbol;
+
+    drop table earlier_rows;
     {%- endif %}
 
     insert into {{ target }} ({{ columns }})

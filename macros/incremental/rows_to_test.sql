@@ -14,8 +14,9 @@
     {%- if not condition -%}
         {%- do return(relation) -%}
     {%- endif -%}
-    {%- if graph.nodes[model.attached_node].config.meta.get('rebuild_also') -%}
-        {#- Rows lie here and there among those that stayed: the columns of the condition alone are read to find them. -#}
+    {%- set meta = graph.nodes[model.attached_node].config.meta -%}
+    {%- if meta.get('rebuild_also') and '(' not in relation | string -%}
+        {#- Rows of a table lie here and there among those that stayed: the columns of the condition alone are read to find them. -#}
         {%- set condition = 'rowid in (select rowid from ' ~ relation ~ ' where ' ~ condition ~ ')' -%}
     {%- endif -%}
     {%- do return('(select * from ' ~ relation ~ ' where ' ~ condition ~ ') as rows_to_test') -%}

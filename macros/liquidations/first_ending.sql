@@ -21,10 +21,6 @@
     {#- The linter, which looks at none of these lines, is spared most of them: `.sqlfluff`. -#}
     {%- set sizes = var('block_sizes_to_lint', 24) -%}
     {%- set carried = columns + ['side', 'liquidation_price', 'closing_log_share'] -%}
-    {%- set ends_within -%}
-        {{ reaches_liquidation_price('blocks', 'levels') }}
-            or blocks.log_share_total < levels.closing_log_share
-    {%- endset -%}
 blocks_0 as (
 
     select position, low, high, log_share_total from {{ steps }}
@@ -60,7 +56,7 @@ asked_{{ k }} as (
     select
         levels.*,
         coalesce(
-            {{ ends_within }},
+            {{ ends_within('blocks', 'levels') }},
             false
         ) as ends_within
     from {{ 'climbed_start' if loop.first else 'climbed_' ~ (k - 1) }} as levels
@@ -93,7 +89,7 @@ halved_{{ k }} as (
     select
         levels.*,
         coalesce(
-            {{ ends_within }},
+            {{ ends_within('blocks', 'levels') }},
             false
         ) as ends_within
     from {{ 'climbed_' ~ (sizes - 1) if loop.first else 'descended_' ~ (k + 1) }} as levels

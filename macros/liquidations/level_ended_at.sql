@@ -5,6 +5,15 @@
 {%- endmacro %}
 
 
+{#- Whether a level ends within some steps: their prices reach its liquidation price, or too little of it is left. `steps`
+    have low, high and log_share_total, of one step or the extremes of several; `closing_log_share` is the level's, its
+    column of that name unless told. -#}
+{% macro ends_within(steps, levels, closing_log_share=none) -%}
+    {{ reaches_liquidation_price(steps, levels) }}
+            or {{ steps }}.log_share_total < {{ closing_log_share or levels ~ '.closing_log_share' }}
+{%- endmacro %}
+
+
 {#- Whether the prices of a candle (`low`, `high`) reach the liquidation price of a level; touching it is enough. -#}
 {% macro reaches_liquidation_price(candles, levels) -%}
     case

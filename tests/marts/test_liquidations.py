@@ -218,20 +218,25 @@ def test_days_in_any_order_give_the_same_liquidation_marts(warehouse: Warehouse)
 def test_the_window_of_the_heatmap_moves_on_and_back(warehouse: Warehouse) -> None:
     """Old steps stand as they were built, what left the window goes, and what comes back is built again.
 
-    Levels that the third day ended stand again once it is forgotten.
+    Levels that the third day ended stand again once it is forgotten, and the log says since when some do.
     """
     days = ("--vars", "{liquidation_heatmap_days: 1}")
     start = archive.day("2024-03-01")
     market = generate("BTCUSDT", start, 4, "60000", seed=6)
     rows = "select * from marts.liquidation_heatmap order by all"
     levels = "select * from marts.liquidation_levels order by all"
-    ended = "select count(*) from marts.liquidation_levels where coalesce(liquidated_at, closed_at) > '2024-03-03'"
+    ended = (
+        "select min(opened_at) from marts.liquidation_levels where coalesce(liquidated_at, closed_at) > '2024-03-03'"
+    )
+    log = "select max_by(rebuild_from, rebuild_id) from state.rebuilds where model = 'liquidation_levels'"
+    logged: list[tuple[object, ...]] = []
 
     def built(plan_from: str | None) -> list[tuple[object, ...]]:
         warehouse.load()
         warehouse.build_untested("--select", "+liquidation_heatmap", *days)
         found = warehouse.query(rows)
         found_levels = warehouse.query(levels)
+        logged.extend(warehouse.query(log))
         planned = warehouse.query("select rebuild_from::varchar from state.rebuild_plan where model like '%heatmap'")
         assert planned == [(plan_from,)]
         warehouse.build_untested("--select", "liquidation_levels", "liquidation_heatmap", "--full-refresh", *days)
@@ -252,11 +257,13 @@ def test_the_window_of_the_heatmap_moves_on_and_back(warehouse: Warehouse) -> No
     candles = [candle for time, candle in market.candles.items() if 12 <= (time - third) / timedelta(hours=1) < 24]
     market.write_klines(warehouse.data, third, "klines", candles)
     moved = built("2024-03-02 10:00:00")
-    assert warehouse.query(ended) > [(0,)]
+    (first_ended,) = warehouse.query(ended)
     assert {row[1] for row in short} & {row[1] for row in moved} == set()
     assert commands.run(warehouse, "forget", "--start", "2024-03-03")[0] == 0
     for path in warehouse.data.rglob("*-2024-03-03.csv"):
         path.unlink()
     # All of the window it moved back to, and no more than that.
     assert built("2024-03-01 10:00:00") == short
-    assert warehouse.query(ended) == [(0,)]
+    assert warehouse.query(ended) == [(None,)]
+    assert logged[1] == (naive(third + timedelta(hours=11, minutes=55)),)
+    assert logged[2] == first_ended

@@ -203,8 +203,7 @@ carried_in as (
         {{ level_ended_at('levels') }} >= rebuild_plan.rebuild_from
         and (
             coalesce(levels.liquidated_at, levels.closed_at) is not null
-            or {{ reaches_liquidation_price('rebuilt_extremes', 'levels') }}
-            or rebuilt_extremes.log_share_total < {{ closing_log_share('levels.log_share_at_open') }}
+            or {{ ends_within('rebuilt_extremes', 'levels', closing_log_share('levels.log_share_at_open')) }}
         )
     {% else %}
     select * from new_levels

@@ -481,8 +481,8 @@ def test_a_check_that_was_better_in_the_published_file_turned_bad(tmp_path: Path
             """
         )
     assert pipeline.regressions(now, then) == [
-        "freshness of klines AAAUSDT: pass → warn (3 days)",
-        "missing of everything: warn → fail",
+        "freshness of binance klines AAAUSDT: pass → warn (3 days)",
+        "missing of binance: warn → fail",
     ]
 
 
