@@ -46,6 +46,11 @@
 {%- endmacro %}
 
 
+{% macro spark__row_hash(columns) -%}
+    xxhash64({{ columns | join(', ') }})
+{%- endmacro %}
+
+
 {#- A sequence holds its end, and must not be empty. -#}
 {% macro spark__explode_steps(start, stop, minutes) -%}
     explode(

@@ -396,6 +396,9 @@
 
     insert into {{ target }} ({{ columns }})
     select {{ columns }} from {{ arg_dict['temp_relation'] }};
+
+    {#- dbt leaves it to the end of the build, and what it holds is missing from the memory of all that follows. #}
+    drop table {{ arg_dict['temp_relation'] }};
 {% endmacro %}
 
 

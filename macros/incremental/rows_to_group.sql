@@ -4,6 +4,14 @@
 {%- endmacro %}
 
 
+{#- One number for some columns together; few others have the same. -#}
+{% macro row_hash(columns) %}{{ return(adapter.dispatch('row_hash')(columns)) }}{% endmacro %}
+
+{% macro duckdb__row_hash(columns) -%}
+    hash({{ columns | join(', ') }})
+{%- endmacro %}
+
+
 {#-
     The rows to test for their key: `rows_to_test`, but where these are all rows of many symbols, those of symbols of
     which some fail. They are found some symbols at a time: an engine that keeps its memory limit by spilling cannot do

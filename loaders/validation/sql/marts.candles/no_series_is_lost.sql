@@ -9,7 +9,8 @@ where status = 'loaded' and dataset = 'klines' and rows_loaded > 0
 
 except
 
-select
+-- distinct: else the engine holds a row of each candle
+select distinct
     market,
     kline_type,
     symbol,

@@ -5,4 +5,5 @@ where status = 'loaded' and dataset = 'metrics' and market = 'um' and rows_loade
 
 except
 
-select symbol from marts.open_interest_5m
+-- distinct: else the engine holds a row of each snapshot
+select distinct symbol from marts.open_interest_5m
