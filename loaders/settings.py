@@ -111,7 +111,7 @@ class Settings:
     #: What DuckDB may use to validate and publish; the process adds about 200 MB.
     memory_limit: str = attrs.field(default="1GB", metadata={"read": _memory})
     #: The same while files are landed, which more memory does not make faster.
-    load_memory_limit: str = attrs.field(default="384MB", metadata={"read": _memory})
+    load_memory_limit: str = attrs.field(default="512MB", metadata={"read": _memory})
     #: DuckDB's threads; default all cores, and one more where files are landed.
     threads: int | None = attrs.field(default=None, metadata={"read": _optional(_number(int, 1))})
     #: Pause between files; 200 for a spinning disk.

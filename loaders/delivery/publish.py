@@ -257,11 +257,9 @@ def _publish(settings: Settings, path: Path, name: str, target: Path, job_id: st
                 connection.execute(
                     f"attach {literal(part)} as {quote(_PART)} (storage_version '{STORAGE_VERSION}', {_UNLOGGED})"
                 )
-            # One transaction: each comment in one of its own would wait for the disk.
-            with warehouse.transaction(connection):
-                marts = copier.marts()
-                rows = marts | copier.companions()
-                _write_manifest(connection, published_at, job_id, state, changes.present(read), rows)
+            marts = copier.marts()
+            rows = marts | copier.companions()
+            _write_manifest(connection, published_at, job_id, state, changes.present(read), rows)
             _write_history(connection, target, published_at, carried_over=carries_over)
             # Views that name no database can only be made from within.
             connection.execute(f"use {quote(_PART)}.main")
@@ -459,6 +457,11 @@ class _Copier:
         return rows
 
     def _copy(self, schema: str, name: str, to_schema: str) -> int:
+        # Each table in a transaction of its own, with its comments: what is not committed stays in memory.
+        with warehouse.transaction(self.connection):
+            return self._copy_table(schema, name, to_schema)
+
+    def _copy_table(self, schema: str, name: str, to_schema: str) -> int:
         target = f"{quote(_PART)}.{quote(to_schema)}.{quote(name)}"
         source = _published_rows(self.connection, schema, name, self.withheld)
         followed = self.followed.get(f"{schema}.{name}")
@@ -488,8 +491,7 @@ class _Copier:
         if keyed.rebuilt_also:
             self._exchange_keys(followed, source, target)
         else:
-            gone = keyed.changed_rows(followed.series, target, columns=("rowid",))
-            connection.execute(f"delete from {target} where rowid in {gone}")
+            connection.execute(keyed.delete_changed_rows(followed.series, target))
             changed = keyed.changed_rows(followed.series, source)
             connection.execute(f"insert into {target} select * from {changed}")
         if self._one(f"select count(*) from {target}") != followed.rows:
@@ -518,12 +520,11 @@ class _Copier:
 
     def _drop_before_first(self, keyed: Keyed, source: str, target: str) -> None:
         """Takes out rows that lie before all that the warehouse has of a symbol: those that have left a window."""
-        exchange = "exchange" if keyed.has_exchange else "'binance'"
         self.connection.execute(
             f"""
             create or replace temp table first_times as
-            select {exchange} as exchange, symbol, min({keyed.time}) as first_time
-            from {source}
+            select {keyed.exchange} as exchange, asked.symbol, min(asked.{keyed.time}) as first_time
+            from {source} as asked
             group by all
             """
         )
@@ -533,16 +534,13 @@ class _Copier:
         )
         self.connection.execute(
             f"""
-            delete from {target} where rowid in (
-                select held.rowid
-                from {target} as held
-                inner join temp.first_times as firsts
-                    on
-                        {"held.exchange" if keyed.has_exchange else "'binance'"} = firsts.exchange
-                        and held.symbol = firsts.symbol
-                        and held.{keyed.time} < firsts.first_time
-                where held.{keyed.time} < getvariable('last_first_time')
-            )
+            delete from {target} as asked
+            using temp.first_times as firsts
+            where
+                {keyed.exchange} = firsts.exchange
+                and asked.symbol = firsts.symbol
+                and asked.{keyed.time} < firsts.first_time
+                and asked.{keyed.time} < getvariable('last_first_time')
             """
         )
 

@@ -53,6 +53,7 @@ SOURCE_STEPS = ("fetch", "backfill")
 _FATAL_CHECKS = frozenset({"lock", "warehouse", "disk", "clock", "folders"})
 _NAMED = 10
 _BUSY = WarehouseBusy.exit_status
+_MEMORY_SETTINGS = {"load": "LOADERS_LOAD_MEMORY_LIMIT"}
 
 # Worse is a higher number.
 _REGRESSIONS = """
@@ -268,8 +269,10 @@ class _Work:
         except LoadersError as error:
             return self._step(name, "failed", str(error), exit_status=error.exit_status)
         except (duckdb.Error, OSError) as error:
-            first = str(error).strip().splitlines() or [type(error).__name__]
-            return self._step(name, "failed", first[0], exit_status=1)
+            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            if isinstance(error, duckdb.OutOfMemoryException):
+                first += f": raise {_MEMORY_SETTINGS.get(name, 'LOADERS_MEMORY_LIMIT')}"
+            return self._step(name, "failed", first, exit_status=1)
 
     def _step(self, name: str, outcome: Outcome, line: str, **more: Any) -> StepResult:
         if outcome != "ok":

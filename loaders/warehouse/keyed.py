@@ -43,19 +43,34 @@ class Keyed:
         alone would not let the engine skip the blocks of years in which nothing changed.
         """
         rows = relation or self.full_name
-        exchange = "asked.exchange" if self.has_exchange else "'binance'"
-        also = f" or ({self.rebuilt_also})" if self.rebuilt_also else ""
-        since = f"asked.{self.time} >= rebuild_from{also}"
-        ever = _REBUILD_FROM.sub("getvariable('changed_since')", since)
-        found = (
-            f"from {rows} as asked semi join {changed} as changed"
-            f" on {exchange} = changed.exchange and asked.symbol = changed.symbol and ({since}) where {ever}"
-        )
+        found = f"from {rows} as asked semi join {changed} as changed on {self._is_of} where {self._is_recent}"
         # Of a table, the columns of the condition alone are read to find its rows.
-        if also and not rows.startswith("("):
+        if self.rebuilt_also and not rows.startswith("("):
             found = f"from {rows} as asked where asked.rowid in (select asked.rowid {found})"
         named = ", ".join(f"asked.{column}" for column in columns)
         return f"(select {named} {found})"
+
+    def delete_changed_rows(self, changed: str, table: str) -> str:
+        """The statement that deletes the same rows of `table`; it holds none of them, however many they are."""
+        return f"delete from {table} as asked using {changed} as changed where {self._is_of} and ({self._is_recent})"
+
+    @property
+    def exchange(self) -> str:
+        """SQL of a row's exchange; the row is called `asked`."""
+        return "asked.exchange" if self.has_exchange else "'binance'"
+
+    @property
+    def _is_of(self) -> str:
+        return f"{self.exchange} = changed.exchange and asked.symbol = changed.symbol and ({self._since})"
+
+    @property
+    def _since(self) -> str:
+        also = f" or ({self.rebuilt_also})" if self.rebuilt_also else ""
+        return f"asked.{self.time} >= rebuild_from{also}"
+
+    @property
+    def _is_recent(self) -> str:
+        return _REBUILD_FROM.sub("getvariable('changed_since')", self._since)
 
 
 def set_changed_since(changed: str) -> str:

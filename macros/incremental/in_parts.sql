@@ -82,7 +82,8 @@
 
         select
             plan.*,
-            coalesce(landed.landed_rows, 0) as row_count
+            -- However little of a symbol landed: what a night compares it with, or carries in, is more.
+            coalesce(landed.landed_rows, 0) + 10000 as row_count
         from plan
         left join landed
             on

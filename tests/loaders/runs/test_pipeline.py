@@ -20,6 +20,7 @@ from filelock import FileLock
 
 from loaders.delivery import publish
 from loaders.errors import NotNotified
+from loaders.ingest import load
 from loaders.ingest.load import Request
 from loaders.progress import Lines
 from loaders.runs import dbt, last_run, notify, pipeline
@@ -348,6 +349,29 @@ def saved_notice(warehouse: Warehouse) -> tuple[str, Path]:
     """A command for `notify`, and the file in which it saves what it was told."""
     told = warehouse.folder / "told.json"
     return f"{sys.executable} -c \"{SAVE}\" '{told}'", told
+
+
+@pytest.mark.parametrize(
+    ("step", "of", "setting"),
+    [("load", load, "LOADERS_LOAD_MEMORY_LIMIT"), ("publish", publish, "LOADERS_MEMORY_LIMIT")],
+)
+def test_a_step_that_lacked_memory_says_which_setting_to_raise(
+    passed: Warehouse,
+    quick_build: Callable[[Built], None],
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    of: object,
+    setting: str,
+) -> None:
+    def lacks_memory(*_: object, **__: object) -> None:
+        raise duckdb.OutOfMemoryException("Out of Memory Error: failed to pin block\n\nPossible solutions:")
+
+    quick_build(GOOD)
+    monkeypatch.setattr(of, step, lacks_memory)
+    done, _ = run(passed)
+    (failed,) = (one for one in done.steps if one.name == step)
+    assert failed.outcome == "failed"
+    assert failed.line == f"Out of Memory Error: failed to pin block: raise {setting}"
 
 
 def test_a_busy_warehouse_ends_the_run_with_75_and_is_told(passed: Warehouse) -> None:
