@@ -510,10 +510,8 @@ class _Copier:
         self.connection.execute(
             f"create or replace temp table changed_keys as (from {of_copy}) union (from {of_warehouse})"
         )
-        self.connection.execute(
-            f"delete from {target} where rowid in (select held.rowid from {target} as held semi join changed_keys"
-            f" using ({key}))"
-        )
+        same = " and ".join(f"held.{column} = changed_keys.{column}" for column in columns)
+        self.connection.execute(f"delete from {target} as held using changed_keys where {same}")
         self.connection.execute(
             f"insert into {target} select asked.* from {source} as asked semi join changed_keys using ({key})"
         )

@@ -455,8 +455,8 @@ def _levels(
     newest = float(levels["log_share"].min()) if len(keep) else 0.0
     # As if they had been opened at the newest share, so that one factor for each step and side makes all of them.
     amount = levels["volume_usd"][keep] * np.exp(newest - levels["log_share"][keep])
-    # Levels that no step and no filter can tell apart are one. They are told by one number each: sorting rows of five
-    # numbers takes ten times as long.
+    # Levels that no step and no filter can tell apart are one. They are told by one number each, which sorts faster
+    # than rows of five.
     bins, bin_of = np.unique(price_bin, return_inverse=True)
     sizes = (max(len(bins), 1), len(SIDES), int(leverage.max(initial=0)) + 1, len(times) + 1, len(times) + 1)
     numbers = np.ravel_multi_index((bin_of.reshape(-1), side, leverage, begins, ends), sizes)

@@ -9,7 +9,7 @@
 
     ),
 
-    -- Grouping hashes takes a quarter of the memory that keys take, and few are those of several keys.
+    -- Grouping hashes takes less memory than grouping keys, and few are those of several keys.
     doubled as (
 
         select {{ row_hash(combination_of_columns) }} as key_hash

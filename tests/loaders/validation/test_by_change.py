@@ -294,7 +294,8 @@ OPERATIONS: list[Callable[[House], None]] = [
 ]
 
 
-@pytest.mark.parametrize("seed", [2, 9, 16, 17])
+# The history of seed 3 has no fault.
+@pytest.mark.parametrize("seed", [0, 1, 2, 4])
 def test_any_history_has_the_verdict_of_a_full_validation(built_once: Warehouse, tmp_path: Path, seed: int) -> None:
     house = opened(built_once, tmp_path, seed)
     assert house.validate(full=False) == {}

@@ -1,7 +1,7 @@
 -- No two rows have the same ${key}.
 with
 
--- Grouping hashes takes a quarter of the memory that keys take, and few are those of several keys.
+-- Grouping hashes takes less memory than grouping keys, and few are those of several keys.
 doubled as (
 
     select hash(${key}) as key_hash
