@@ -162,7 +162,8 @@ def check(
 ) -> int:
     """Looks before a load: lock, disk, warehouse, folders, files, age of the data, clock. Changes nothing."""
     request = Request(tuple(folder.absolute() for folder in folders), selection, cast(Market, market))
-    checks = list(preflight.checks(context.warehouse, request, max_age))
+    surveyed = preflight.survey(context.warehouse, request)
+    checks = list(preflight.checks(context.warehouse, request, surveyed, max_age))
     passed = all(one.passed for one in checks)
     context.answer({"passed": passed, "checks": preflight.to_dict(checks)}, preflight.text(checks))
     return 0 if passed else 1

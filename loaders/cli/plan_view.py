@@ -49,8 +49,8 @@ def make(path: Path, request: Request, wait_seconds: float) -> Planned:
     """Looks, and changes nothing. Raises `WarehouseBusy`."""
     opened = warehouse.reader(path, wait_seconds=wait_seconds) if path.exists() else nullcontext(None)
     with opened as connection:
-        found, steps = loading.survey(connection, request)
-    return Planned(request, found, list(loading.settle(steps, found)))
+        surveyed = loading.survey(connection, request)
+    return Planned(request, surveyed.found, list(loading.settle(surveyed.steps, surveyed.found)))
 
 
 def to_dict(planned: Planned) -> dict[str, Any]:

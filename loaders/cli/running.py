@@ -150,7 +150,8 @@ def run(
 
 def _show_plan(context: Context, request: Request, max_age: timedelta | None, wait_seconds: float) -> int:
     """What `check` says and `load` would do; the other steps follow from these."""
-    checks = list(preflight.checks(context.warehouse, request, max_age))
+    surveyed = preflight.survey(context.warehouse, request)
+    checks = list(preflight.checks(context.warehouse, request, surveyed, max_age))
     planned = plan_view.make(context.warehouse, request, wait_seconds)
     result = {"checks": preflight.to_dict(checks), **plan_view.to_dict(planned)}
     context.answer(result, f"{preflight.text(checks)}\n\n{plan_view.text(planned)}")

@@ -61,6 +61,9 @@ _TYPED = (Strategy.TYPED_NARROW, Strategy.TYPED)
 _AHEAD = 2
 _PREPARING = 2
 
+# A listing as old as this is made anew, as after a wait for another writer: files may have come.
+_STANDS_SECONDS = 60
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -130,11 +133,30 @@ class Stop:
             signal.signal(other, handler)
 
 
-def survey(connection: duckdb.DuckDBPyConnection | None, request: Request) -> tuple[Found, list[FilePlan]]:
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What lay in the folders and what is to be done with it, by the ledger up to `change_id`, 0 without one.
+
+    `taken` is when the folders were listed, by the monotonic clock.
+    """
+
+    found: Found
+    steps: list[FilePlan]
+    change_id: int
+    taken: float
+
+    def stands(self, connection: duckdb.DuckDBPyConnection) -> bool:
+        """Whether it may be acted on: nothing was landed or forgotten since, and files had no time to come."""
+        return self.change_id == ledger.last_change(connection) and time.monotonic() - self.taken < _STANDS_SECONDS
+
+
+def survey(connection: duckdb.DuckDBPyConnection | None, request: Request) -> Survey:
     """What lies in the folders and what would be done with it; without a warehouse everything is new."""
     found = discover(request.folders, request.market, request.selection)
+    taken = time.monotonic()
     landed = ledger.landed_files(connection) if connection is not None else {}
-    return found, plan.plan(found, landed, verify=request.verify)
+    change_id = ledger.last_change(connection) if connection is not None else 0
+    return Survey(found, plan.plan(found, landed, verify=request.verify), change_id, taken)
 
 
 def not_found(request: Request, found: Found) -> dict[str, list[str]]:
@@ -172,10 +194,12 @@ def load(
     request: Request,
     reporter: Reporter,
     ready: Callable[[Path, Sequence[FilePlan]], None] | None = None,
+    surveyed: Survey | None = None,
 ) -> LoadResult:
     """Lands what the plan says; each file is in the warehouse wholly or not at all.
 
-    `ready` is asked before the first file and may raise: there is no room, say.
+    `ready` is asked before the first file and may raise: there is no room, say. `surveyed` is what was found for the
+    same request just before; the folders are not listed again if it stands.
     """
     connection = warehouse.connection
     arguments = asdict(request)
@@ -187,7 +211,7 @@ def load(
     status = "interrupted"
     try:
         with Stop() as stop:
-            run.all(stop, ready)
+            run.all(stop, ready, surveyed)
         if run.report.signal is None:
             status = "failed" if run.report.exit_status else "finished"
     finally:
@@ -211,8 +235,12 @@ class _Run:
         self.file_id = ledger.next_file_id(self.connection)
         self.limits = Limits(settings.max_member_bytes, settings.max_ratio)
 
-    def all(self, stop: Stop, ready: Callable[[Path, Sequence[FilePlan]], None] | None) -> None:
-        found, steps = survey(self.connection, self.request)
+    def all(
+        self, stop: Stop, ready: Callable[[Path, Sequence[FilePlan]], None] | None, surveyed: Survey | None
+    ) -> None:
+        if surveyed is None or not surveyed.stands(self.connection):
+            surveyed = survey(self.connection, self.request)
+        found, steps = surveyed.found, surveyed.steps
         work = plan.to_do(steps)
         if ready is not None:
             ready(self.warehouse.path, work)

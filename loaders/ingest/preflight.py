@@ -18,7 +18,7 @@ from loaders.errors import FileRejected, LoadersError, NotEnoughDisk
 from loaders.files.discovery import Found
 from loaders.files.inspection import peek
 from loaders.ingest import load, plan
-from loaders.ingest.load import Request
+from loaders.ingest.load import Request, Survey
 from loaders.ingest.plan import FilePlan
 from loaders.rendering import counted, length, minute, near, size, wrapped
 from loaders.selection import not_found_lines
@@ -56,20 +56,22 @@ def require_room(path: Path, steps: Sequence[FilePlan]) -> None:
         raise NotEnoughDisk(f"{check.detail}: make room, or load less at a time (--symbol, --start, --end)")
 
 
-def checks(path: Path, request: Request, max_age: timedelta | None = None) -> Iterator[Check]:
-    """All checks, one after the other; none changes anything. `max_age` is how old the newest row may be."""
-    yield _lock(path)
-    opened, landed = _opens(path)
-    yield opened
-    yield _log(path)
-    newest = None
+def survey(path: Path, request: Request) -> Survey:
+    """What lies in the folders and what is to be done with it; where the warehouse does not open, all is new."""
     try:
         with warehouse.reader(path) if path.exists() else nullcontext(None) as connection:
-            found, steps = load.survey(connection, request)
-            newest = ledger.data_until(connection) if connection is not None else None
+            return load.survey(connection, request)
     except LoadersError:
-        found, steps = load.survey(None, request)
-    work = plan.to_do(steps)
+        return load.survey(None, request)
+
+
+def checks(path: Path, request: Request, surveyed: Survey, max_age: timedelta | None = None) -> Iterator[Check]:
+    """All checks, one after the other; none changes anything. `max_age` is how old the newest row may be."""
+    yield _lock(path)
+    opened = _opens(path)
+    yield opened.check
+    yield _log(path)
+    found, work = surveyed.found, plan.to_do(surveyed.steps)
     yield _disk(path, work)
     if request.folders:
         yield _folders(found)
@@ -79,8 +81,8 @@ def checks(path: Path, request: Request, max_age: timedelta | None = None) -> It
         if request.selection.symbols:
             missing = not_found_lines(load.not_found(request, found), "file of the data folders")
             yield Check("symbols", not missing, _few(missing) or "each has files")
-    yield age_check(newest_of(newest, work), max_age)
-    yield _clock(landed)
+    yield age_check(newest_of(opened.newest, work), max_age)
+    yield _clock(opened.landed)
 
 
 def to_dict(checks: Sequence[Check]) -> list[dict[str, Any]]:
@@ -102,18 +104,26 @@ def _lock(path: Path) -> Check:
     return Check("lock", True, "no loader is writing")
 
 
-def _opens(path: Path) -> tuple[Check, datetime | None]:
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What the warehouse tells: when it was last written to, and the newest time of its rows, UTC."""
+
+    check: Check
+    landed: datetime | None = None
+    newest: datetime | None = None
+
+
+def _opens(path: Path) -> _Opened:
     if not path.exists():
-        return Check("warehouse", True, f"{near(path)} does not exist yet, the first load makes it"), None
+        return _Opened(Check("warehouse", True, f"{near(path)} does not exist yet, the first load makes it"))
     try:
         with warehouse.reader(path) as connection:
             version = schema.version_of(connection)
             if version is not None and version > schema.VERSION:
-                return Check(
-                    "warehouse", False, f"tables of version {version}, these loaders know {schema.VERSION}"
-                ), None
+                told = f"tables of version {version}, these loaders know {schema.VERSION}"
+                return _Opened(Check("warehouse", False, told))
             if version is None:
-                return Check("warehouse", True, "opens; no loader has written to it yet"), None
+                return _Opened(Check("warehouse", True, "opens; no loader has written to it yet"))
             row = connection.execute(
                 """
                 select count(*) filter (where status = 'loaded'), sum(rows_loaded) filter (where status = 'loaded'),
@@ -122,9 +132,10 @@ def _opens(path: Path) -> tuple[Check, datetime | None]:
                 """
             ).fetchone()
             assert row is not None
-            return Check("warehouse", True, f"opens; {row[0]:,} files, {row[1] or 0:,} rows"), row[2]
+            check = Check("warehouse", True, f"opens; {row[0]:,} files, {row[1] or 0:,} rows")
+            return _Opened(check, row[2], ledger.data_until(connection))
     except (LoadersError, duckdb.Error) as error:
-        return Check("warehouse", False, str(error)), None
+        return _Opened(Check("warehouse", False, str(error)))
 
 
 def _log(path: Path) -> Check:

@@ -26,7 +26,7 @@ from loaders.delivery import publish
 from loaders.delivery.publish import Publication
 from loaders.errors import LoadersError, NotNotified, ProjectNotFound, SourceError, WarehouseBusy
 from loaders.ingest import load, preflight
-from loaders.ingest.load import LoadResult, Request
+from loaders.ingest.load import LoadResult, Request, Survey
 from loaders.progress import Reporter, transfer
 from loaders.rendering import length, minute, wrapped
 from loaders.runs import backfill, dbt, fetch
@@ -246,6 +246,7 @@ class _Work:
         self.max_age = max_age
         self.started = 0.0
         self.collected: BackfillResult | None = None
+        self.surveyed: Survey | None = None
         self.dbt: dbt.DbtProcess | None = None
 
     def close(self) -> None:
@@ -311,7 +312,8 @@ class _Work:
         # told by the step that needs it.
         with contextlib.suppress(ProjectNotFound):
             self.dbt = dbt.DbtProcess(self.settings.project(), self.path)
-        checks = list(preflight.checks(self.path, self.request, self.max_age))
+        self.surveyed = preflight.survey(self.path, self.request)
+        checks = list(preflight.checks(self.path, self.request, self.surveyed, self.max_age))
         bad = [one for one in checks if not one.passed]
         result = {"checks": preflight.to_dict(checks)}
         # Who waits for another writer does so when the load begins.
@@ -342,7 +344,10 @@ class _Work:
             ) as opened,
             self.reporter as progress,
         ):
-            report = load.load(opened, self.settings, self.request, progress, ready=preflight.require_room)
+            surveyed, self.surveyed = self.surveyed, None
+            report = load.load(
+                opened, self.settings, self.request, progress, ready=preflight.require_room, surveyed=surveyed
+            )
             if self.collected is not None:
                 backfill.record(opened.connection, self.collected, report.job_id)
         self.done.job_id = report.job_id

@@ -128,6 +128,16 @@ def landed_files(connection: duckdb.DuckDBPyConnection) -> dict[Identity, Landed
     return landed
 
 
+def last_change(connection: duckdb.DuckDBPyConnection) -> int:
+    """Number of the newest row of `ops.ingestion_changes`; 0 before the first, or where there is no ledger yet."""
+    try:
+        row = connection.execute("select coalesce(max(change_id), 0) from ops.ingestion_changes").fetchone()
+    except duckdb.CatalogException:
+        return 0
+    assert row is not None
+    return int(row[0])
+
+
 def failed_files(connection: duckdb.DuckDBPyConnection) -> list[FailedFile]:
     """Files that were refused and have not landed since, by path."""
     rows = connection.execute(

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from loaders import warehouse
 from loaders.files import inspection
-from loaders.ingest import load, typed_insert
+from loaders.ingest import load, preflight, typed_insert
+from loaders.progress import Lines
 from loaders.selection import Selection
 from tests.support import archive
 from tests.support.archive import FUNDING, KLINES, METRICS, ORDERS, TRADES, text, write, write_gz, write_zip
@@ -82,6 +84,30 @@ def test_verify_hashes_what_looks_unchanged(house: Warehouse) -> None:
     assert house.load().totals.files_skipped == 1
     assert house.load(verify=True).totals.files_loaded == 1
     assert house.query("select distinct volume from raw.binance_klines") == [(Decimal("10.60000000"),)]
+
+
+@pytest.mark.parametrize(
+    ("happens", "landed"),
+    [("nothing", 1), ("another load", 3), ("a long wait", 2)],
+)
+def test_a_survey_made_before_is_taken_as_long_as_it_stands(
+    house: Warehouse, monkeypatch: pytest.MonkeyPatch, happens: str, landed: int
+) -> None:
+    """A file that came after the folders were listed tells whether they were listed again."""
+    write(house.place(NAME), text(archive.kline_rows(DAY)))
+    request = load.Request((house.data,), Selection(), retries=0)
+    surveyed = preflight.survey(house.path, request)
+    if happens == "another load":
+        write(house.place("BTCUSDT-5m-2024-03-06.csv"), text(archive.kline_rows("2024-03-06")))
+        house.load()
+    if happens == "a long wait":
+        monkeypatch.setattr(load, "_STANDS_SECONDS", 0)
+    write(house.place("BTCUSDT-5m-2024-03-07.csv"), text(archive.kline_rows("2024-03-07")))
+    with warehouse.writer(house.settings, house.path, readable=request.folders) as opened:
+        load.load(opened, house.settings, request, Lines(), surveyed=surveyed)
+    assert house.query("select count(*) from ops.ingestion_files where status = 'loaded'") == [(landed,)]
+    house.load()
+    house.consistent()
 
 
 def test_new_content_replaces_the_old_and_logs_both_ranges(house: Warehouse) -> None:
