@@ -33,12 +33,19 @@ _OPTIONS = ("--no-use-colors", "--log-format", "json", "--no-write-json", "--log
 
 #: What of the project decides what is built, below its folder.
 _PROJECT_FILES = ("dbt_project.yml", "profiles.yml", "packages.yml", "macros", "models", "seeds", "tests/dbt")
-#: What can be done about a test that fails.
-REMEDY = (
+_OUT_OF_MEMORY = "Out of Memory Error"
+_MORE_MEMORY = "remedy: the engine lacked memory, which says nothing about the rows: raise LOADERS_BUILD_MEMORY_LIMIT"
+_REMEDY = (
     "remedy: look at the rows (the query is for the warehouse). If a file is wrong, move it out of the data folder and "
     "`loaders forget --file` it; else `dbt build --full-refresh`. If it fails again, move the symbol's files out and "
     "`loaders forget --symbol` it. Then run again"
 )
+
+
+def remedies(failures: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """What can be done about these failures, given by name and message."""
+    lacks_memory = [_OUT_OF_MEMORY in message for _, message in failures]
+    return (*([_MORE_MEMORY] if any(lacks_memory) else []), *([] if all(lacks_memory) and lacks_memory else [_REMEDY]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -399,7 +399,7 @@ class _Work:
             "build",
             "failed",
             built.summary,
-            details=(*_few(details), dbt.REMEDY),
+            details=(*_few(details), *dbt.remedies(built.failures)),
             result=result,
         )
 

@@ -374,6 +374,26 @@ def test_a_step_that_lacked_memory_says_which_setting_to_raise(
     assert failed.line == f"Out of Memory Error: failed to pin block: raise {setting}"
 
 
+def test_a_build_that_lacked_memory_says_which_setting_to_raise(
+    passed: Warehouse, quick_build: Callable[[Built], None]
+) -> None:
+    message = (
+        "Runtime Error in model candles\n  Out of Memory Error: could not allocate block of size 256.0 KiB "
+        "(57.5 MiB/57.2 MiB used)\n  \n  Possible solutions:"
+    )
+    lacks_memory = ("candles", message)
+    quick_build(Built(1, "", 3, (lacks_memory,)))
+    done, _ = run(passed)
+    (failed,) = (one for one in done.steps if one.outcome == "failed")
+    assert [detail for detail in failed.details if "remedy" in detail] == [
+        "remedy: the engine lacked memory, which says nothing about the rows: raise LOADERS_BUILD_MEMORY_LIMIT"
+    ]
+    # What else failed has its own.
+    assert len(dbt.remedies([lacks_memory, *BAD.failures])) == 2
+    (of_rows,) = dbt.remedies(BAD.failures)
+    assert "loaders forget" in of_rows
+
+
 def test_a_busy_warehouse_ends_the_run_with_75_and_is_told(passed: Warehouse) -> None:
     command, told = saved_notice(passed)
     with FileLock(f"{passed.path}.lock"):
