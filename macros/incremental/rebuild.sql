@@ -5,8 +5,9 @@
     A watermark on event time misses late files, a load number on rows misses rows that went away, and delete+insert by
     key leaves rows whose key is no longer produced. So a model of this strategy follows the ledger's changes:
 
-    1. `plan_rebuild` (pre-hook) writes into `state.rebuild_plan`, for each exchange and symbol, the earliest time touched by a change
-       the model has not worked in yet, less one step: the open interest of 00:00 belongs to the candle of 23:55.
+    1. `plan_rebuild` (pre-hook) writes into `state.rebuild_plan`, for each exchange and symbol, the earliest time that a change
+       the model has not worked in yet touches or reaches back to, less one step: the open interest of 00:00 belongs to the
+       candle of 23:55.
        On a first or full build it holds every symbol that was ever landed, from 1970 on.
     2. The model joins `source('state', 'rebuild_plan')` and gives every row of these symbols from there on, and earlier
        ones that change with them. Its text is
@@ -242,7 +243,7 @@
             {% if whole -%}
                 timestamp '1970-01-01'
             {%- else -%}
-                {{ candle_start('min(range_start)') }} - interval '5 minutes'
+                {{ candle_start('min(range_start)') }}
             {%- endif %} as rebuild_from
         from ops.ingestion_changes
         where
@@ -284,6 +285,13 @@
                 and rebuild_plan.exchange = farthest.exchange
                 and rebuild_plan.symbol = farthest.symbol;
         {%- endfor %}
+
+        {% if not whole -%}
+            -- Only now: a change at the start of a day is none within the day before it, and reaches back of it no farther.
+            update state.rebuild_plan
+            set rebuild_from = rebuild_from - interval '5 minutes'
+            where model = '{{ this.name }}';
+        {%- endif %}
 
         {{ set_rebuild_bounds() }}
     {%- endif -%}

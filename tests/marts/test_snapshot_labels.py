@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.support import archive
+from tests.support import archive, commands
 from tests.support.warehouse import Warehouse
 
 DAYS = ["2024-03-01", "2024-03-02", "2024-03-03", "2024-03-04"]
@@ -99,5 +99,44 @@ def test_late_candles_that_turn_the_label_of_earlier_snapshots_reach_back_to_the
     warehouse.build_untested(*ONLY_SIDES)
     rebuilt = warehouse.marts()
     assert {label for _, label, _ in warehouse.query(LABELS)} == {"start"}
+    warehouse.build_untested(*ONLY_SIDES, "--full-refresh")
+    assert warehouse.marts() == rebuilt
+
+
+def test_a_forgotten_file_reaches_back_over_days_without_one_to_those_that_hung_on_it(warehouse: Warehouse) -> None:
+    archive.klines(warehouse.data, "AAAUSDT", "2024-02-20")
+    archive.metrics(warehouse.data, "AAAUSDT", "2024-02-20")
+    archive.klines(warehouse.data, "AAAUSDT", DAYS[0], keep=lambda time: time.hour == 0 and time.minute < 30)
+    archive.metrics(warehouse.data, "AAAUSDT", DAYS[0])
+    archive.klines(warehouse.data, "AAAUSDT", DAYS[3])
+    gone = archive.metrics(warehouse.data, "AAAUSDT", DAYS[3], label_minutes=5)
+    warehouse.load()
+    warehouse.build_untested(*ONLY_SIDES)
+    assert warehouse.query(LABELS)[1] == ("03-01", "start", "nearest measured file")
+
+    gone.unlink()
+    assert commands.run(warehouse, "forget", "--file", str(gone))[0] == 0
+    warehouse.build_untested(*ONLY_SIDES)
+    assert warehouse.query(LABELS)[1] == ("03-01", "instant", "nearest measured file")
+    rebuilt = warehouse.marts()
+    warehouse.build_untested(*ONLY_SIDES, "--full-refresh")
+    assert warehouse.marts() == rebuilt
+
+
+def test_a_day_more_reaches_back_to_the_last_candle_of_the_day_before(warehouse: Warehouse) -> None:
+    for of in DAYS[:2]:
+        archive.klines(warehouse.data, "AAAUSDT", of)
+        archive.metrics(warehouse.data, "AAAUSDT", of)
+    warehouse.load()
+    warehouse.build_untested(*ONLY_SIDES)
+
+    archive.klines(warehouse.data, "AAAUSDT", DAYS[2])
+    archive.metrics(warehouse.data, "AAAUSDT", DAYS[2])
+    warehouse.load()
+    warehouse.build_untested(*ONLY_SIDES)
+    assert warehouse.query(
+        "select distinct rebuild_from::varchar from state.rebuild_plan where rebuild_from > '2000-01-01'"
+    ) == [("2024-03-02 23:55:00",)]
+    rebuilt = warehouse.marts()
     warehouse.build_untested(*ONLY_SIDES, "--full-refresh")
     assert warehouse.marts() == rebuilt
