@@ -475,6 +475,8 @@ class _Copier:
             "select path from duckdb_databases() where database_name = $1", [_PART]
         ).fetchone()
         assert row is not None
+        # Nothing but the checkpoint has what was committed.
+        self.connection.execute(f"checkpoint {quote(_PART)}")
         self.connection.execute(f"detach {quote(_PART)}")
         _attach(self.connection, Path(row[0]))
 

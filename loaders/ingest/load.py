@@ -146,8 +146,12 @@ class Survey:
     taken: float
 
     def stands(self, connection: duckdb.DuckDBPyConnection) -> bool:
-        """Whether it may be acted on: nothing was landed or forgotten since, and files had no time to come."""
-        return self.change_id == ledger.last_change(connection) and time.monotonic() - self.taken < _STANDS_SECONDS
+        """Whether it may be acted on: nothing was landed or forgotten since, and files had no time to come or go."""
+        return (
+            self.change_id == ledger.last_change(connection)
+            and time.monotonic() - self.taken < _STANDS_SECONDS
+            and all(step.candidate.path.exists() for step in plan.to_do(self.steps))
+        )
 
 
 def survey(connection: duckdb.DuckDBPyConnection | None, request: Request) -> Survey:

@@ -123,15 +123,21 @@
 {% endmacro %}
 
 
-{#- Relations below this model that say how far back of itself a change can reach: meta.rebuild_reach. -#}
+{#- Relations below this model that say how far back of itself a change can reach (meta.rebuild_reach), those below others
+    first: what one reaches, the next may reach back from. -#}
 {% macro rebuild_reaches() %}
-    {%- set reaches = [] -%}
+    {%- set ids = [] -%}
     {%- for id in rebuild_ancestors(model, stop_at_rebuild=false) if id in graph.nodes -%}
         {%- if graph.nodes[id].config.get('meta', {}).get('rebuild_reach') -%}
-            {%- do reaches.append(graph.nodes[id].relation_name) -%}
+            {%- do ids.append(id) -%}
         {%- endif -%}
     {%- endfor -%}
-    {%- do return(reaches) -%}
+    {%- set ranked = [] -%}
+    {%- for id in ids -%}
+        {%- set below = rebuild_ancestors(graph.nodes[id], stop_at_rebuild=false) | select('in', ids) | list -%}
+        {%- do ranked.append((below | length, graph.nodes[id].relation_name)) -%}
+    {%- endfor -%}
+    {%- do return(ranked | sort | map(attribute=1) | list) -%}
 {% endmacro %}
 
 
@@ -287,7 +293,7 @@
         {%- endfor %}
 
         {% if not whole -%}
-            -- Only now: a change at the start of a day is none within the day before it, and reaches back of it no farther.
+            -- Only now: a change at the start of a day need not be one within the day before it.
             update state.rebuild_plan
             set rebuild_from = rebuild_from - interval '5 minutes'
             where model = '{{ this.name }}';

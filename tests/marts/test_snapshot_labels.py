@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
+
+import pytest
 
 from tests.support import archive, commands
 from tests.support.warehouse import Warehouse
@@ -17,6 +21,32 @@ LABELS = (
 )
 #: The sides of candles and what labels decide below them.
 ONLY_SIDES = ("--select", "+candles_with_side", "+open_interest_5m")
+
+
+#: snapshot_label_least_votes and snapshot_label_least_move.
+LEAST_VOTES = 12
+LEAST_MOVE = Decimal("0.001")
+
+
+def has_moved(of: str, minute: int) -> bool:
+    """Whether the candle that opens then votes."""
+    opened = archive.day(of) + timedelta(minutes=minute)
+    first, last = (archive.price_at("AAAUSDT", time) for time in (opened, opened + timedelta(minutes=5)))
+    return abs(last - first) >= first * LEAST_MOVE
+
+
+def trades_at_both_ends(data: Path, of: str, begin: int, end: int, number: int) -> int:
+    """Trades at the open and the close of each candle between two minutes of a day; returns the next number."""
+    lines = [archive.TRADES]
+    for minute in range(begin, end, 5):
+        opened = archive.day(of) + timedelta(minutes=minute)
+        closed = opened + timedelta(minutes=5)
+        for time, at_price_of in ((opened, opened), (closed - timedelta(seconds=1), closed)):
+            price = archive.price_at("AAAUSDT", at_price_of)
+            lines.append(f"{number},{price},1.0,{2 * number},{2 * number + 1},{archive.milliseconds(time)},true")
+            number += 1
+    archive.write(data / f"data/futures/um/daily/aggTrades/AAAUSDT/AAAUSDT-aggTrades-{of}.csv", lines)
+    return number
 
 
 def days_of_candles(data: Path) -> None:
@@ -118,6 +148,55 @@ def test_a_forgotten_file_reaches_back_over_days_without_one_to_those_that_hung_
     assert commands.run(warehouse, "forget", "--file", str(gone))[0] == 0
     warehouse.build_untested(*ONLY_SIDES)
     assert warehouse.query(LABELS)[1] == ("03-01", "instant", "nearest measured file")
+    rebuilt = warehouse.marts()
+    warehouse.build_untested(*ONLY_SIDES, "--full-refresh")
+    assert warehouse.marts() == rebuilt
+
+
+@pytest.mark.parametrize("begins_at", [0, 12 * 60], ids=["at midnight", "at noon"])
+def test_missing_trades_that_take_a_vote_from_the_day_before_turn_its_label(
+    warehouse: Warehouse, begins_at: int
+) -> None:
+    """Trades of the next day show a gap after the last candle, without which the day before has too few votes."""
+    begin, votes = 24 * 60, 0
+    while votes < LEAST_VOTES:
+        begin -= 5
+        votes += has_moved(DAYS[0], begin)
+    assert has_moved(DAYS[0], 24 * 60 - 5)
+    archive.metrics(warehouse.data, "AAAUSDT", DAYS[0], label_minutes=5)
+    # A candle before the first: without one it is not known to be whole.
+    last = trades_at_both_ends(warehouse.data, DAYS[0], begin - 5, 24 * 60, 1000)
+    warehouse.load()
+    warehouse.build_untested(*ONLY_SIDES)
+    assert warehouse.query(LABELS) == [("03-01", "start", "measured")]
+
+    trades_at_both_ends(warehouse.data, DAYS[1], begins_at, begins_at + 10, last + 7)
+    warehouse.load()
+    warehouse.build_untested(*ONLY_SIDES)
+    assert warehouse.query(LABELS) == [("03-01", "instant", "assumed")]
+    rebuilt = warehouse.marts()
+    warehouse.build_untested(*ONLY_SIDES, "--full-refresh")
+    assert warehouse.marts() == rebuilt
+
+
+def test_a_label_that_turns_changes_the_candle_before_a_first_snapshot_that_is_late(warehouse: Warehouse) -> None:
+    for of in (DAYS[0], DAYS[2]):
+        archive.klines(warehouse.data, "AAAUSDT", of)
+    archive.klines(warehouse.data, "AAAUSDT", DAYS[1], keep=lambda time: time.hour == 0 and time.minute < 30)
+    archive.metrics(warehouse.data, "AAAUSDT", DAYS[0])
+    # Two seconds are what makes the day after it the nearer one.
+    archive.metrics(
+        warehouse.data, "AAAUSDT", DAYS[1], late=lambda time: 2 if (time.hour, time.minute) == (0, 0) else 0
+    )
+    gone = archive.metrics(warehouse.data, "AAAUSDT", DAYS[2], label_minutes=5)
+    warehouse.load()
+    warehouse.build_untested(*ONLY_SIDES)
+    assert warehouse.query(LABELS)[1] == ("03-02", "start", "nearest measured file")
+
+    gone.unlink()
+    assert commands.run(warehouse, "forget", "--file", str(gone))[0] == 0
+    warehouse.build_untested(*ONLY_SIDES)
+    assert warehouse.query(LABELS)[1] == ("03-02", "instant", "nearest measured file")
     rebuilt = warehouse.marts()
     warehouse.build_untested(*ONLY_SIDES, "--full-refresh")
     assert warehouse.marts() == rebuilt

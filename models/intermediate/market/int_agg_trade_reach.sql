@@ -19,7 +19,6 @@ neighbours as (
 
 ),
 
--- Neighbours without a step between them are rebuilt together anyway.
 reach as (
 
     select
@@ -29,7 +28,6 @@ reach as (
         open_time as reaches_back_to,
         least(coalesce(next_open_time, open_time + interval '1 day'), open_time + interval '1 day') as up_to
     from neighbours
-    where next_open_time is null or next_open_time > open_time + interval '5 minutes'
 
 )
 

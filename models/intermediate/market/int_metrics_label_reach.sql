@@ -43,7 +43,7 @@ reach as (
     select
         'binance' as exchange,
         runs.symbol,
-        min(runs.first_time) as reaches_back_to,
+        {{ candle_start('min(runs.first_time)') }} as reaches_back_to,
         case
             when count(runs.measured_label) = 0 then greatest(max(runs.last_step), max(last_rows.last_time))
             else max(runs.last_step)

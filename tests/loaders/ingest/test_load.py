@@ -88,7 +88,7 @@ def test_verify_hashes_what_looks_unchanged(house: Warehouse) -> None:
 
 @pytest.mark.parametrize(
     ("happens", "landed"),
-    [("nothing", 1), ("another load", 3), ("a long wait", 2)],
+    [("nothing", 1), ("another load", 3), ("a long wait", 2), ("the file goes", 1)],
 )
 def test_a_survey_made_before_is_taken_as_long_as_it_stands(
     house: Warehouse, monkeypatch: pytest.MonkeyPatch, happens: str, landed: int
@@ -102,9 +102,12 @@ def test_a_survey_made_before_is_taken_as_long_as_it_stands(
         house.load()
     if happens == "a long wait":
         monkeypatch.setattr(load, "_STANDS_SECONDS", 0)
+    if happens == "the file goes":
+        house.place(NAME).unlink()
     write(house.place("BTCUSDT-5m-2024-03-07.csv"), text(archive.kline_rows("2024-03-07")))
     with warehouse.writer(house.settings, house.path, readable=request.folders) as opened:
-        load.load(opened, house.settings, request, Lines(), surveyed=surveyed)
+        report = load.load(opened, house.settings, request, Lines(), surveyed=surveyed)
+    assert report.exit_status == 0
     assert house.query("select count(*) from ops.ingestion_files where status = 'loaded'") == [(landed,)]
     house.load()
     house.consistent()
