@@ -27,7 +27,10 @@ files as (
 candles as (
 
     select * from {{ ref('klines_5m') }}
-    where {{ is_rebuilt_symbol('symbol') }}
+    where
+        {{ is_rebuilt_symbol('symbol') }}
+        -- and the candle before them: as one number, it lets the engine skip the blocks of years
+        and open_time >= (select min(files.first_time) - interval '10 minutes' from files)
 
 ),
 

@@ -21,6 +21,7 @@
             and coalesce(kline_type, 'last') = 'last'
             and coalesce(interval, '5m') in ('1m', '5m')
             and {{ is_perpetual() }}
+            and {{ rows_to_test_condition('period_end') or 'true' }}
 
     ),
 
