@@ -1,12 +1,18 @@
 -- Each level holds its leverage's share of the contracts that its candle opened on its side, to a millionth.
-with shares as (
+with positions as (
+    select * from intermediate.int_positions
+    -- as one number, it lets the engine skip the blocks of candles that no level of these can have been opened by
+    where open_time >= (select min(opened_at) - interval '5 minutes' from ${rows})
+),
+
+shares as (
     select
         levels.*,
         case levels.side when 'long' then positions.opened_long else positions.opened_short end
         * cast(factors.quantity_share as double) as expected_quantity
     from ${rows} as levels
-    left join intermediate.int_positions as positions
-        on levels.symbol = positions.symbol and levels.opened_at = positions.step_at
+    left join positions
+        on levels.symbol = positions.symbol and levels.opened_at - interval '5 minutes' = positions.open_time
     left join intermediate.int_liquidation_price_factors as factors
         on
             factors.symbol

@@ -3,24 +3,17 @@
 with opened as (
     select
         symbol,
-        'long' as side,
-        step_at as opened_at
+        open_time,
+        step_at as opened_at,
+        opened_long,
+        opened_short
     from ${opened_positions}
-    where opened_long > 0
-    union all
-    select
-        symbol,
-        'short' as side,
-        step_at as opened_at
-    from ${opened_positions}
-    where opened_short > 0
+    where opened_long > 0 or opened_short > 0
 ),
 
-openings as (
+candles as (
     select
-        opened.symbol,
-        opened.side,
-        opened.opened_at,
+        opened.*,
         candles.low,
         case
             when opened.symbol in (select brackets.symbol from seeds.margin_brackets as brackets) then opened.symbol
@@ -28,7 +21,20 @@ openings as (
         end as bracket_symbol
     from opened
     inner join marts.candles_with_side as candles
-        on opened.symbol = candles.symbol and opened.opened_at = candles.open_time + interval '5 minutes'
+        on opened.symbol = candles.symbol and opened.open_time = candles.open_time
+),
+
+sides as (
+    select unnest(['long', 'short']) as side
+),
+
+openings as (
+    select
+        candles.*,
+        sides.side
+    from candles
+    inner join sides
+        on case sides.side when 'long' then candles.opened_long else candles.opened_short end > 0
 ),
 
 expected as (
