@@ -2,7 +2,7 @@
 with positions as (
     select * from intermediate.int_positions
     -- as one number, it lets the engine skip the blocks of candles that no level of these can have been opened by
-    where open_time >= (select min(opened_at) - interval '5 minutes' from ${rows})
+    where open_time >= (select min(opened.opened_at) - interval '5 minutes' from ${rows} as opened)
 ),
 
 shares as (
