@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import sys
 import time
@@ -87,14 +88,20 @@ def table_of(outcomes: dict[str, Outcome]) -> Table:
 
 def main() -> int:
     """Plants the named faults, or all. 1 if the good archive raised anything or a fault slipped through."""
-    folder, names = Path(sys.argv[1]).absolute(), sys.argv[2:]
+    parser = argparse.ArgumentParser(prog="benchmarks.planted_faults", description=main.__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("faults", nargs="*", metavar="fault", help=", ".join(FAULTS))
+    asked = parser.parse_args()
+    if unknown := [name for name in asked.faults if name not in FAULTS]:
+        parser.error(f"no such fault: {', '.join(unknown)}")
+    folder: Path = asked.folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     good, done = prepare(folder)
     if raised := complaints(good, done):
         print("the good archive raised:", *raised, sep="\n")
         return 1
     outcomes = {}
-    for name in names or FAULTS:
+    for name in asked.faults or FAULTS:
         outcome = outcomes[name] = plant(good, FAULTS[name])
         mark = "SLIPPED" if outcome.wrong else "ok"
         print(f"{mark:8}{name} ({outcome.seconds:.0f} s)", *outcome.wrong, file=sys.stderr, flush=True)
