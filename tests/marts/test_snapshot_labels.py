@@ -54,6 +54,13 @@ def days_of_candles(data: Path) -> None:
         archive.klines(data, "AAAUSDT", of)
 
 
+def assert_as_built_anew(warehouse: Warehouse) -> None:
+    """What was rebuilt by change is what a build of everything gives."""
+    rebuilt = warehouse.marts()
+    warehouse.build_untested(*ONLY_SIDES, "--full-refresh")
+    assert warehouse.marts() == rebuilt
+
+
 def test_files_of_both_kinds_and_the_change_between_them_give_the_same_sides(warehouse: Warehouse) -> None:
     days_of_candles(warehouse.data)
     for of in DAYS:
@@ -111,9 +118,7 @@ def test_a_file_without_candles_takes_the_label_of_its_nearest_measured_neighbou
         ("03-03", "start", "nearest measured file"),
         ("03-04", "instant", "measured"),
     ]
-    rebuilt = warehouse.marts()
-    warehouse.build_untested(*ONLY_SIDES, "--full-refresh")
-    assert warehouse.marts() == rebuilt
+    assert_as_built_anew(warehouse)
 
 
 def test_late_candles_that_turn_the_label_of_earlier_snapshots_reach_back_to_them(warehouse: Warehouse) -> None:
@@ -127,10 +132,8 @@ def test_late_candles_that_turn_the_label_of_earlier_snapshots_reach_back_to_the
     archive.klines(warehouse.data, "AAAUSDT", DAYS[2])
     warehouse.load()
     warehouse.build_untested(*ONLY_SIDES)
-    rebuilt = warehouse.marts()
     assert {label for _, label, _ in warehouse.query(LABELS)} == {"start"}
-    warehouse.build_untested(*ONLY_SIDES, "--full-refresh")
-    assert warehouse.marts() == rebuilt
+    assert_as_built_anew(warehouse)
 
 
 def test_a_forgotten_file_reaches_back_over_days_without_one_to_those_that_hung_on_it(warehouse: Warehouse) -> None:
@@ -148,9 +151,7 @@ def test_a_forgotten_file_reaches_back_over_days_without_one_to_those_that_hung_
     assert commands.run(warehouse, "forget", "--file", str(gone))[0] == 0
     warehouse.build_untested(*ONLY_SIDES)
     assert warehouse.query(LABELS)[1] == ("03-01", "instant", "nearest measured file")
-    rebuilt = warehouse.marts()
-    warehouse.build_untested(*ONLY_SIDES, "--full-refresh")
-    assert warehouse.marts() == rebuilt
+    assert_as_built_anew(warehouse)
 
 
 @pytest.mark.parametrize("begins_at", [0, 12 * 60], ids=["at midnight", "at noon"])
@@ -174,9 +175,7 @@ def test_missing_trades_that_take_a_vote_from_the_day_before_turn_its_label(
     warehouse.load()
     warehouse.build_untested(*ONLY_SIDES)
     assert warehouse.query(LABELS) == [("03-01", "instant", "assumed")]
-    rebuilt = warehouse.marts()
-    warehouse.build_untested(*ONLY_SIDES, "--full-refresh")
-    assert warehouse.marts() == rebuilt
+    assert_as_built_anew(warehouse)
 
 
 def test_a_label_that_turns_changes_the_candle_before_a_first_snapshot_that_is_late(warehouse: Warehouse) -> None:
@@ -197,9 +196,7 @@ def test_a_label_that_turns_changes_the_candle_before_a_first_snapshot_that_is_l
     assert commands.run(warehouse, "forget", "--file", str(gone))[0] == 0
     warehouse.build_untested(*ONLY_SIDES)
     assert warehouse.query(LABELS)[1] == ("03-02", "instant", "nearest measured file")
-    rebuilt = warehouse.marts()
-    warehouse.build_untested(*ONLY_SIDES, "--full-refresh")
-    assert warehouse.marts() == rebuilt
+    assert_as_built_anew(warehouse)
 
 
 def test_a_day_more_reaches_back_to_the_last_candle_of_the_day_before(warehouse: Warehouse) -> None:
@@ -216,6 +213,4 @@ def test_a_day_more_reaches_back_to_the_last_candle_of_the_day_before(warehouse:
     assert warehouse.query(
         "select distinct rebuild_from::varchar from state.rebuild_plan where rebuild_from > '2000-01-01'"
     ) == [("2024-03-02 23:55:00",)]
-    rebuilt = warehouse.marts()
-    warehouse.build_untested(*ONLY_SIDES, "--full-refresh")
-    assert warehouse.marts() == rebuilt
+    assert_as_built_anew(warehouse)
