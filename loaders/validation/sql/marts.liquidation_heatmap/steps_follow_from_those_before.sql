@@ -1,0 +1,203 @@
+-- What stands at a step is what stood at the step before, without the levels that ended since, shrunk as the timeline
+-- says, and the levels that opened since: by symbol and side, to a millionth.
+with
+
+asked as (
+
+    select distinct
+        symbol,
+        bucket_at
+    from ${rows}
+
+),
+
+-- The step before may have stood; it is found unless two days lie between.
+since as (
+
+    select min(bucket_at) - interval '2 days' as bucket_at
+    from asked
+
+),
+
+totals as (
+
+    select
+        heatmap.symbol,
+        heatmap.bucket_at,
+        sum(heatmap.volume_usd) filter (where heatmap.side = 'long') as long_usd,
+        sum(heatmap.volume_usd) filter (where heatmap.side = 'short') as short_usd
+    from marts.liquidation_heatmap as heatmap
+    where heatmap.bucket_at >= (select since.bucket_at from since)
+    group by heatmap.symbol, heatmap.bucket_at
+
+),
+
+neighbours as (
+
+    select
+        *,
+        lag(bucket_at) over (partition by symbol order by bucket_at) as bucket_before
+    from totals
+
+),
+
+distances as (
+
+    select
+        bucket_at - bucket_before as step_length,
+        count(*) as occurrences
+    from neighbours
+    where bucket_before is not null
+    group by all
+
+),
+
+-- The settings of the project are not known here: where candles are too sparse to tell, nothing is asked.
+step_length as (
+
+    select step_length
+    from distances
+    where
+        occurrences >= 24
+        and step_length = (select min(every.step_length) from distances as every)
+
+),
+
+last_candles as (
+
+    select
+        symbol,
+        max(open_time) + interval '5 minutes' as as_of
+    from marts.candles_with_side
+    where open_time >= (select since.bucket_at from since)
+    group by symbol
+
+),
+
+ends as (
+
+    select
+        neighbours.symbol,
+        neighbours.bucket_at,
+        least(neighbours.bucket_at + step_length.step_length, last_candles.as_of) as as_of,
+        coalesce(cast(neighbours.long_usd as double), 0) as long_usd,
+        coalesce(cast(neighbours.short_usd as double), 0) as short_usd
+    from neighbours
+    inner join last_candles
+        on neighbours.symbol = last_candles.symbol
+    cross join step_length
+
+),
+
+-- The sum of logarithms never rises, so the lowest value of a step is the one at its end.
+states as (
+
+    select
+        ends.symbol,
+        ends.bucket_at,
+        ends.as_of,
+        ends.long_usd,
+        ends.short_usd,
+        cast(min(timeline.log_share_total) as double) as log_share_total
+    from ends
+    inner join intermediate.int_liquidation_timeline as timeline
+        on
+            ends.symbol = timeline.symbol
+            and ends.bucket_at < timeline.step_at
+            and ends.as_of >= timeline.step_at
+    where timeline.step_at >= (select since.bucket_at from since)
+    group by all
+
+),
+
+steps as (
+
+    select
+        states.symbol,
+        states.bucket_at,
+        sides.side,
+        states.as_of,
+        states.log_share_total,
+        case sides.side when 'long' then states.long_usd else states.short_usd end as volume_usd,
+        lag(states.as_of) over by_side as as_of_before,
+        lag(states.log_share_total) over by_side as log_share_before,
+        lag(case sides.side when 'long' then states.long_usd else states.short_usd end) over by_side as usd_before
+    from states
+    cross join (values ('long'), ('short')) as sides (side)
+    window by_side as (partition by states.symbol, sides.side order by states.bucket_at)
+
+),
+
+levels as (
+
+    select
+        symbol,
+        side,
+        opened_at,
+        coalesce(liquidated_at, closed_at, timestamp '9999-12-31') as ended_at,
+        cast(volume_usd as double) as volume_usd,
+        cast(log_share_at_open as double) as log_share_at_open
+    from marts.liquidation_levels
+    where
+        price_bin is not null
+        and coalesce(liquidated_at, closed_at, timestamp '9999-12-31') >= (select since.bucket_at from since)
+
+),
+
+opened as (
+
+    select
+        steps.symbol,
+        steps.side,
+        steps.bucket_at,
+        sum(levels.volume_usd * exp(steps.log_share_total - levels.log_share_at_open)) as volume_usd
+    from steps
+    inner join levels
+        on
+            steps.symbol = levels.symbol
+            and steps.side = levels.side
+            and steps.as_of_before < levels.opened_at
+            and steps.as_of >= levels.opened_at
+    where steps.as_of < levels.ended_at
+    group by all
+
+),
+
+ended as (
+
+    select
+        steps.symbol,
+        steps.side,
+        steps.bucket_at,
+        sum(levels.volume_usd * exp(steps.log_share_before - levels.log_share_at_open)) as volume_usd
+    from steps
+    inner join levels
+        on
+            steps.symbol = levels.symbol
+            and steps.side = levels.side
+            and steps.as_of_before < levels.ended_at
+            and steps.as_of >= levels.ended_at
+    where steps.as_of_before >= levels.opened_at
+    group by all
+
+),
+
+expected as (
+
+    select
+        steps.*,
+        (steps.usd_before - coalesce(ended.volume_usd, 0)) * exp(steps.log_share_total - steps.log_share_before)
+        + coalesce(opened.volume_usd, 0) as expected_usd
+    from steps
+    inner join asked
+        on steps.symbol = asked.symbol and steps.bucket_at = asked.bucket_at
+    left join opened
+        on steps.symbol = opened.symbol and steps.side = opened.side and steps.bucket_at = opened.bucket_at
+    left join ended
+        on steps.symbol = ended.symbol and steps.side = ended.side and steps.bucket_at = ended.bucket_at
+    where steps.as_of_before is not null
+
+)
+
+select * from expected
+where abs(volume_usd - expected_usd) > greatest(volume_usd, usd_before, 10000) / 1000000
