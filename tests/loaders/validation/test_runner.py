@@ -308,8 +308,15 @@ BAD_TABLES: list[tuple[str, str, set[str], str]] = [
     (
         "marts.liquidation_heatmap",
         "update marts.liquidation_heatmap set volume_usd = volume_usd + 1",
-        {"newest_step_is_the_map"},
+        {"newest_step_is_the_map", "steps_follow_from_those_before"},
         "heatmap and map disagree",
+    ),
+    (
+        "marts.liquidation_heatmap",
+        "update marts.liquidation_heatmap set volume_usd = volume_usd * 1.01"
+        " where side = 'long' and bucket_at = '2024-03-02 10:00'",
+        {"steps_follow_from_those_before"},
+        "an old step of the heatmap is another",
     ),
 ]
 
