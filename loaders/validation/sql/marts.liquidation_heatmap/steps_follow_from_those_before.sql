@@ -110,7 +110,7 @@ states as (
 
 ),
 
-steps as (
+states_of_sides as (
 
     select
         states.symbol,
@@ -118,13 +118,21 @@ steps as (
         sides.side,
         states.as_of,
         states.log_share_total,
-        case sides.side when 'long' then states.long_usd else states.short_usd end as volume_usd,
-        lag(states.as_of) over by_side as as_of_before,
-        lag(states.log_share_total) over by_side as log_share_before,
-        lag(case sides.side when 'long' then states.long_usd else states.short_usd end) over by_side as usd_before
+        case sides.side when 'long' then states.long_usd else states.short_usd end as volume_usd
     from states
     cross join (values ('long'), ('short')) as sides (side)
-    window by_side as (partition by states.symbol, sides.side order by states.bucket_at)
+
+),
+
+steps as (
+
+    select
+        *,
+        lag(as_of) over by_side as as_of_before,
+        lag(log_share_total) over by_side as log_share_before,
+        lag(volume_usd) over by_side as usd_before
+    from states_of_sides
+    window by_side as (partition by symbol, side order by bucket_at)
 
 ),
 
@@ -144,40 +152,41 @@ levels as (
 
 ),
 
-opened as (
+-- What opens and ends within one step is taken away as it was added.
+moves as (
 
     select
-        steps.symbol,
-        steps.side,
-        steps.bucket_at,
-        sum(levels.volume_usd * exp(steps.log_share_total - levels.log_share_at_open)) as volume_usd
-    from steps
-    inner join levels
-        on
-            steps.symbol = levels.symbol
-            and steps.side = levels.side
-            and steps.as_of_before < levels.opened_at
-            and steps.as_of >= levels.opened_at
-    where steps.as_of < levels.ended_at
-    group by all
+        symbol,
+        side,
+        opened_at as moved_at,
+        volume_usd,
+        log_share_at_open
+    from levels
+    union all
+    select
+        symbol,
+        side,
+        ended_at,
+        -volume_usd as volume_usd,
+        log_share_at_open
+    from levels
 
 ),
 
-ended as (
+moved as (
 
     select
         steps.symbol,
         steps.side,
         steps.bucket_at,
-        sum(levels.volume_usd * exp(steps.log_share_before - levels.log_share_at_open)) as volume_usd
+        sum(moves.volume_usd * exp(steps.log_share_total - moves.log_share_at_open)) as volume_usd
     from steps
-    inner join levels
+    inner join moves
         on
-            steps.symbol = levels.symbol
-            and steps.side = levels.side
-            and steps.as_of_before < levels.ended_at
-            and steps.as_of >= levels.ended_at
-    where steps.as_of_before >= levels.opened_at
+            steps.symbol = moves.symbol
+            and steps.side = moves.side
+            and steps.as_of_before < moves.moved_at
+            and steps.as_of >= moves.moved_at
     group by all
 
 ),
@@ -186,15 +195,13 @@ expected as (
 
     select
         steps.*,
-        (steps.usd_before - coalesce(ended.volume_usd, 0)) * exp(steps.log_share_total - steps.log_share_before)
-        + coalesce(opened.volume_usd, 0) as expected_usd
+        steps.usd_before * exp(steps.log_share_total - steps.log_share_before)
+        + coalesce(moved.volume_usd, 0) as expected_usd
     from steps
     inner join asked
         on steps.symbol = asked.symbol and steps.bucket_at = asked.bucket_at
-    left join opened
-        on steps.symbol = opened.symbol and steps.side = opened.side and steps.bucket_at = opened.bucket_at
-    left join ended
-        on steps.symbol = ended.symbol and steps.side = ended.side and steps.bucket_at = ended.bucket_at
+    left join moved
+        on steps.symbol = moved.symbol and steps.side = moved.side and steps.bucket_at = moved.bucket_at
     where steps.as_of_before is not null
 
 )
