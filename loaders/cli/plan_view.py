@@ -12,7 +12,7 @@ from typing import Any
 from loaders import warehouse
 from loaders.files.discovery import Found
 from loaders.ingest import load as loading
-from loaders.ingest.load import Request
+from loaders.ingest.load import Request, Survey
 from loaders.ingest.plan import Action, FilePlan, to_do
 from loaders.rendering import counted, few, near, size
 from loaders.selection import not_found_lines
@@ -45,11 +45,14 @@ class Planned:
         return 1 if self.found.refused or self.not_found else 0
 
 
-def make(path: Path, request: Request, wait_seconds: float) -> Planned:
-    """Looks, and changes nothing. Raises `WarehouseBusy`."""
+def make(path: Path, request: Request, wait_seconds: float, before: Survey | None = None) -> Planned:
+    """Looks, and changes nothing; at the folders only if `before`, what was found there, does not stand.
+
+    Raises `WarehouseBusy`.
+    """
     opened = warehouse.reader(path, wait_seconds=wait_seconds) if path.exists() else nullcontext(None)
     with opened as connection:
-        surveyed = loading.survey(connection, request)
+        surveyed = loading.survey(connection, request, before)
     return Planned(request, surveyed.found, list(loading.settle(surveyed.steps, surveyed.found)))
 
 

@@ -152,7 +152,7 @@ def _show_plan(context: Context, request: Request, max_age: timedelta | None, wa
     """What `check` says and `load` would do; the other steps follow from these."""
     surveyed = preflight.survey(context.warehouse, request)
     checks = list(preflight.checks(context.warehouse, request, surveyed, max_age))
-    planned = plan_view.make(context.warehouse, request, wait_seconds)
+    planned = plan_view.make(context.warehouse, request, wait_seconds, surveyed)
     result = {"checks": preflight.to_dict(checks), **plan_view.to_dict(planned)}
     context.answer(result, f"{preflight.text(checks)}\n\n{plan_view.text(planned)}")
     return max(planned.exit_status, 0 if all(one.passed for one in checks) else 1)

@@ -244,7 +244,7 @@ def _publish(settings: Settings, path: Path, name: str, target: Path, job_id: st
             validation = readiness.last_validation(read)
             assert validation is not None
             job_id = job_id or validation.job_id
-            copier = _Copier(connection, settings.project(), withheld)
+            copier = _Copier(connection, settings.project(), withheld, part)
             carries_over = (
                 before is not None
                 and _can_begin_with(read, before, withheld)
@@ -403,11 +403,16 @@ class _Copier:
     """
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, project: Path, withheld: tuple[tuple[str, str, str], ...]
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        project: Path,
+        withheld: tuple[tuple[str, str, str], ...],
+        part: Path,
     ) -> None:
         self.connection = connection
         self.project = project
         self.withheld = withheld
+        self.part = part
         self.changed: list[str] = []
         # Of all tables at once: the engine goes through its whole catalog for each question.
         self.comments = _comments(connection)
@@ -471,14 +476,10 @@ class _Copier:
 
         That is 256 KiB for each group of 122,880 rows of which some are deleted (duckdb/duckdb#23964 makes it less).
         """
-        row = self.connection.execute(
-            "select path from duckdb_databases() where database_name = $1", [_PART]
-        ).fetchone()
-        assert row is not None
         # Nothing but the checkpoint has what was committed.
         self.connection.execute(f"checkpoint {quote(_PART)}")
         self.connection.execute(f"detach {quote(_PART)}")
-        _attach(self.connection, Path(row[0]))
+        _attach(self.connection, self.part)
 
     def _copy_table(self, schema: str, name: str, to_schema: str) -> int:
         target = f"{quote(_PART)}.{quote(to_schema)}.{quote(name)}"

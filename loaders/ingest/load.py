@@ -145,21 +145,26 @@ class Survey:
     change_id: int
     taken: float
 
-    def stands(self, connection: duckdb.DuckDBPyConnection) -> bool:
+    def stands(self, change_id: int) -> bool:
         """Whether it may be acted on: nothing was landed or forgotten since, and files had no time to come or go."""
         return (
-            self.change_id == ledger.last_change(connection)
+            self.change_id == change_id
             and time.monotonic() - self.taken < _STANDS_SECONDS
             and all(step.candidate.path.exists() for step in plan.to_do(self.steps))
         )
 
 
-def survey(connection: duckdb.DuckDBPyConnection | None, request: Request) -> Survey:
-    """What lies in the folders and what would be done with it; without a warehouse everything is new."""
+def survey(connection: duckdb.DuckDBPyConnection | None, request: Request, before: Survey | None = None) -> Survey:
+    """What lies in the folders and what would be done with it; without a warehouse everything is new.
+
+    `before` is what was found for the same request: the folders are not listed again if it stands.
+    """
+    change_id = ledger.last_change(connection) if connection is not None else 0
+    if before is not None and before.stands(change_id):
+        return before
     found = discover(request.folders, request.market, request.selection)
     taken = time.monotonic()
     landed = ledger.landed_files(connection) if connection is not None else {}
-    change_id = ledger.last_change(connection) if connection is not None else 0
     return Survey(found, plan.plan(found, landed, verify=request.verify), change_id, taken)
 
 
@@ -202,8 +207,8 @@ def load(
 ) -> LoadResult:
     """Lands what the plan says; each file is in the warehouse wholly or not at all.
 
-    `ready` is asked before the first file and may raise: there is no room, say. `surveyed` is what was found for the
-    same request just before; the folders are not listed again if it stands.
+    `ready` is asked before the first file and may raise: there is no room, say. `surveyed` is what `survey` found for
+    the same request just before.
     """
     connection = warehouse.connection
     arguments = asdict(request)
@@ -242,8 +247,7 @@ class _Run:
     def all(
         self, stop: Stop, ready: Callable[[Path, Sequence[FilePlan]], None] | None, surveyed: Survey | None
     ) -> None:
-        if surveyed is None or not surveyed.stands(self.connection):
-            surveyed = survey(self.connection, self.request)
+        surveyed = survey(self.connection, self.request, surveyed)
         found, steps = surveyed.found, surveyed.steps
         work = plan.to_do(steps)
         if ready is not None:

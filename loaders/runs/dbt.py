@@ -44,8 +44,10 @@ _REMEDY = (
 
 def remedies(failures: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     """What can be done about these failures, given by name and message."""
-    lacks_memory = [_OUT_OF_MEMORY in message for _, message in failures]
-    return (*([_MORE_MEMORY] if any(lacks_memory) else []), *([] if all(lacks_memory) and lacks_memory else [_REMEDY]))
+    lack_memory = [_OUT_OF_MEMORY in message for _, message in failures]
+    if not any(lack_memory):
+        return (_REMEDY,)
+    return (_MORE_MEMORY,) if all(lack_memory) else (_MORE_MEMORY, _REMEDY)
 
 
 @dataclass(frozen=True, slots=True)

@@ -266,10 +266,9 @@ def write_changes(
     ]
     if not touched:
         return
-    row = connection.execute("select coalesce(max(change_id), 0) from ops.ingestion_changes").fetchone()
-    assert row is not None
+    last = last_change(connection)
     columns: dict[str, list[Any]] = {
-        "change_id": list(range(row[0] + 1, row[0] + 1 + len(touched))),
+        "change_id": list(range(last + 1, last + 1 + len(touched))),
         "job_id": [job_id] * len(touched),
         "file_id": [file_id for file_id, *_ in touched],
         "exchange": [identity.exchange for _, identity, *_ in touched],

@@ -54,6 +54,13 @@ def days_of_candles(data: Path) -> None:
         archive.klines(data, "AAAUSDT", of)
 
 
+def forget(warehouse: Warehouse, file: Path) -> None:
+    """Takes a file away, out of the warehouse, too, and builds."""
+    file.unlink()
+    assert commands.run(warehouse, "forget", "--file", str(file))[0] == 0
+    warehouse.build_untested(*ONLY_SIDES)
+
+
 def assert_as_built_anew(warehouse: Warehouse) -> None:
     """What was rebuilt by change is what a build of everything gives."""
     rebuilt = warehouse.marts()
@@ -147,9 +154,7 @@ def test_a_forgotten_file_reaches_back_over_days_without_one_to_those_that_hung_
     warehouse.build_untested(*ONLY_SIDES)
     assert warehouse.query(LABELS)[1] == ("03-01", "start", "nearest measured file")
 
-    gone.unlink()
-    assert commands.run(warehouse, "forget", "--file", str(gone))[0] == 0
-    warehouse.build_untested(*ONLY_SIDES)
+    forget(warehouse, gone)
     assert warehouse.query(LABELS)[1] == ("03-01", "instant", "nearest measured file")
     assert_as_built_anew(warehouse)
 
@@ -192,9 +197,7 @@ def test_a_label_that_turns_changes_the_candle_before_a_first_snapshot_that_is_l
     warehouse.build_untested(*ONLY_SIDES)
     assert warehouse.query(LABELS)[1] == ("03-02", "start", "nearest measured file")
 
-    gone.unlink()
-    assert commands.run(warehouse, "forget", "--file", str(gone))[0] == 0
-    warehouse.build_untested(*ONLY_SIDES)
+    forget(warehouse, gone)
     assert warehouse.query(LABELS)[1] == ("03-02", "instant", "nearest measured file")
     assert_as_built_anew(warehouse)
 
