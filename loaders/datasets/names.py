@@ -10,8 +10,8 @@ their users: `{SYMBOL}-levels-{PROVIDER}[-{period}].csv`. Answers of REST are ke
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from loaders.datasets.base import INTERVALS, SYMBOL, Identity, Market, NameRefused
 from loaders.datasets.kraken import MINUTES, pair_name
@@ -52,8 +52,11 @@ _QUARTER = re.compile(r"Q([1-4])[ _-]?(\d{4})|(\d{4})[ _-]?Q([1-4])")
 # A folder is taken for a symbol's only where it ends like one: people have folders called DATA or BINANCE, too.
 _SYMBOL_FOLDER = re.compile(r"[A-Z0-9]{2,20}(?:USDT|USDC|BUSD|USD|BTC|ETH|BNB)(?:_[A-Z0-9]{3,8})?")
 
+# Hundreds of thousands of names share their folders, symbols and days: so many of each are looked at only once.
+_KEPT = 10_000
 
-def identify(name: str, folders: Sequence[str], market: Market = "um") -> tuple[str, Identity] | None:
+
+def identify(name: str, folders: tuple[str, ...], market: Market = "um") -> tuple[str, Identity] | None:
     """Layout and identity of a file called `name` under `folders` (outermost first), or None for a stranger.
 
     `market` is taken where the folders do not say. Raises `NameRefused` if the name has the shape of a dataset's
@@ -109,7 +112,7 @@ def _rest_page(match: re.Match[str]) -> tuple[str, Identity]:
     )
 
 
-def _archive_file(match: re.Match[str], folders: Sequence[str], market: Market) -> tuple[str, Identity]:
+def _archive_file(match: re.Match[str], folders: tuple[str, ...], market: Market) -> tuple[str, Identity]:
     symbol, what = _symbol(match["symbol"]), match["what"]
     start, end = _period(match["period"])
     _agree(symbol, what, folders)
@@ -119,7 +122,7 @@ def _archive_file(match: re.Match[str], folders: Sequence[str], market: Market) 
     return "klines", Identity("binance", "klines", market, kline_type, symbol, what, start, end)
 
 
-def _levels(match: re.Match[str], folders: Sequence[str], market: Market) -> Identity:
+def _levels(match: re.Match[str], folders: tuple[str, ...], market: Market) -> Identity:
     symbol, provider = _symbol(match["symbol"]), match["provider"] or ""
     if not _PROVIDER.fullmatch(provider):
         raise NameRefused(
@@ -131,13 +134,15 @@ def _levels(match: re.Match[str], folders: Sequence[str], market: Market) -> Ide
     return Identity("binance", "levels", market, None, symbol, None, start, end, provider=provider)
 
 
+@lru_cache(maxsize=_KEPT)
 def _symbol(text: str) -> str:
     if not SYMBOL.fullmatch(text):
         raise NameRefused(f"{text!r} is no symbol (capitals, digits, at most one underscore): rename the file")
     return text
 
 
-def _agree(symbol: str, what: str, folders: Sequence[str]) -> None:
+@lru_cache(maxsize=_KEPT)
+def _agree(symbol: str, what: str, folders: tuple[str, ...]) -> None:
     """Raises `NameRefused` if the nearest folders name another symbol, interval or type."""
     for folder in folders[-3:]:
         if _SYMBOL_FOLDER.fullmatch(folder) and folder != symbol:
@@ -149,7 +154,8 @@ def _agree(symbol: str, what: str, folders: Sequence[str]) -> None:
         raise NameRefused(f"the name says {what}, the folder {types[-1]}: move the file where it belongs")
 
 
-def _market_of(folders: Sequence[str]) -> Market | None:
+@lru_cache(maxsize=_KEPT)
+def _market_of(folders: tuple[str, ...]) -> Market | None:
     following = (*folders[1:], "")
     for folder, inner in reversed(list(zip(folders, following, strict=True))):
         if folder == "futures" and inner == "um":
@@ -161,6 +167,7 @@ def _market_of(folders: Sequence[str]) -> Market | None:
     return None
 
 
+@lru_cache(maxsize=_KEPT)
 def _period(text: str) -> tuple[datetime, datetime]:
     """Start and exclusive end of `2026-06-28` or `2026-06`, UTC. Raises `NameRefused` for what no calendar has."""
     try:
@@ -185,7 +192,7 @@ def _recorded(match: re.Match[str]) -> tuple[datetime, datetime | None]:
     return start, end
 
 
-def _quarter_of(folders: Sequence[str]) -> tuple[datetime | None, datetime | None]:
+def _quarter_of(folders: tuple[str, ...]) -> tuple[datetime | None, datetime | None]:
     """Kraken's quarterly downloads hold the same names as the full one; only their folder tells them apart."""
     # The folder inside an archive need not name the quarter, the archive's own name does.
     match = next((found for folder in reversed(folders[-2:]) if (found := _QUARTER.search(folder))), None)

@@ -397,15 +397,11 @@ def _united(ranges: Iterable[Range]) -> list[Range]:
 
 
 def _identity(values: Sequence[Any]) -> Identity:
-    named: dict[str, Any] = {
-        name: value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
-        for name, value in zip(_FIELDS, values, strict=True)
-    }
+    exchange, dataset, *others = values
     # A ledger that was written before exchanges were told apart: each dataset had one.
-    named["exchange"] = named["exchange"] or next(
-        layout.exchange for layout in LAYOUTS.values() if layout.dataset == named["dataset"]
-    )
-    return Identity(**named)
+    exchange = exchange or next(layout.exchange for layout in LAYOUTS.values() if layout.dataset == dataset)
+    others = [value.replace(tzinfo=UTC) if isinstance(value, datetime) else value for value in others]
+    return Identity(exchange, dataset, *others)
 
 
 def _cell(identity: Identity | None, name: str) -> Any:
