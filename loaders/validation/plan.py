@@ -73,12 +73,15 @@ class Plan:
             f"create temp table changed_files as {changes.changed_files(self.since)}",
             f"create temp table changed_series as {changes.changed_series(self.since)}",
             set_changed_since(CHANGED_SERIES),
+            # While the tables below are made, and no longer: other questions are about everything.
+            "set variable rebuild_floor = getvariable('changed_since')",
             *(
                 f"create temp table {name.removeprefix('temp.')} as select * from {rows} as changed"
                 for suite, questions in self.questions
                 if suite.changed_rows is not None and any(one.asked_of == "changes" for one in questions)
                 for name, rows in (suite.changed_rows,)
             ),
+            "reset variable rebuild_floor",
         ]
 
 

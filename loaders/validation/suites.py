@@ -45,6 +45,9 @@ _SQL = files("loaders.validation") / "sql"
 _BACKTESTS = ("marts.liquidation_backtest", "marts.liquidation_backtest_external")
 
 _LEVELS = "marts.liquidation_levels"
+_OPEN_INTEREST = "marts.open_interest_5m"
+
+_SNAPSHOTS = Keyed("staging", "stg_binance__metrics", (), "snapshot_at", has_exchange=True)
 
 #: Relations that are compared with others within the same symbols and times.
 _COMPARED = (
@@ -53,7 +56,7 @@ _COMPARED = (
     Keyed("intermediate", "int_candles", (), "open_time", has_exchange=True),
     Keyed("intermediate", "int_agg_trade_candles_5m", (), "open_time"),
     Keyed("staging", "stg_binance__klines", (), "open_time", has_exchange=True),
-    Keyed("staging", "stg_binance__metrics", (), "snapshot_at", has_exchange=True),
+    _SNAPSHOTS,
     Keyed("ops", "ingestion_files", (), "last_time", has_exchange=True),
 )
 
@@ -121,9 +124,13 @@ class Suite:
 
     @property
     def changed_rows(self) -> tuple[str, str] | None:
-        """A temporary table of the rows that changed, and its query, where the questions share it: of a table that is
-        rebuilt in the middle, too, they would each read all rows to find these.
+        """A temporary table of rows that changed, and its query, where questions would read all of history to find them.
+
+        Of a table that is rebuilt in the middle, too, each of them would. Snapshots are given by a view that ranks all
+        of them, unless the variable `rebuild_floor` says since when: it must be set while the table is made.
         """
+        if self.table.full_name == _OPEN_INTEREST:
+            return _shared_rows(_SNAPSHOTS)
         return _shared_rows(self.table) if self.table.rebuilt_also else None
 
     @property
@@ -195,6 +202,7 @@ def _shared_rows(table: Keyed) -> tuple[str, str]:
 def _changes(table: Keyed) -> dict[str, str]:
     """The same relations, of what changed. Both sides of a comparison are cut by the same symbols and times."""
     changed = _everything(table) | {other.name: other.changed_rows(CHANGED_SERIES) for other in _COMPARED}
+    changed[_SNAPSHOTS.name] = _shared_rows(_SNAPSHOTS)[0]
     if table.schema == "raw":
         rows = f"(select * from {table.full_name} where file_id in (select file_id from {CHANGED_FILES}))"
         files = f"(select * from ops.ingestion_files where file_id in (select file_id from {CHANGED_FILES}))"

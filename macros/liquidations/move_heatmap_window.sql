@@ -4,7 +4,9 @@
     - the step that was the newest is built again, since what it shows stood at the last candle and not at its end;
     - steps that have left the window go;
     - where the last candle has gone, the window moves back over steps that are not there, and where no step was built,
-      none is known: the whole window is built, and nothing older.
+      none is known: the whole window is built, and nothing older;
+    - where there is no level either, as without open interest, nothing can be built: the plan stays as it is, since tests
+      and publication look at all that was planned.
 -#}
 {% macro move_heatmap_window() %}
     {%- if execute and load_cached_relation(this) is not none and not should_full_refresh() -%}
@@ -27,6 +29,17 @@
             on rebuild_plan.symbol = built.symbol
         where rebuild_plan.model = '{{ this.name }}'
         group by rebuild_plan.symbol;
+
+        delete from heatmap_windows
+        where
+            built_bucket_at is null
+            and symbol not in (
+                select levels.symbol
+                from {{ ref('liquidation_levels') }} as levels
+                inner join heatmap_windows as without_steps
+                    on levels.symbol = without_steps.symbol
+                where without_steps.built_bucket_at is null
+            );
 
         update state.rebuild_plan
         set rebuild_from = case

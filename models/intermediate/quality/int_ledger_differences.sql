@@ -11,13 +11,14 @@ row_counts as (
 
     {%- for source_name, table_name in landed_tables() %}
     {%- set landed = landed_table(source_name, table_name) %}
+    {%- set is_counted = table_name == 'binance_agg_trades' %}
 
     select
         '{{ landed.exchange }}' as exchange,
         '{{ landed.dataset }}' as dataset,
         file_id,
-        count(*) as row_count
-    from {{ source(source_name, table_name) }}
+        {{ 'cast(sum(row_count) as bigint)' if is_counted else 'count(*)' }} as row_count
+    from {{ ref('int_agg_trade_files') if is_counted else source(source_name, table_name) }}
     group by file_id
 
     {%- if not loop.last %}
