@@ -7,22 +7,32 @@ rebuild_plan as (
 
 ),
 
--- The last row before what is rebuilt: the snapshot to compare with, and the sum so far.
+-- The last row before what is rebuilt: the snapshot to compare with, and the sum so far. To find it, the time alone is
+-- read of all history.
 carried_in as (
 
     /* carried in */
     {% if is_incremental() %}
     select
         timeline.symbol,
-        max(timeline.step_at) as step_at,
-        max_by(timeline.last_open_interest, timeline.step_at) as last_open_interest,
-        min(timeline.log_share_total) as log_share_total
+        timeline.step_at,
+        timeline.last_open_interest,
+        timeline.log_share_total
     from {{ this }} as timeline
-    inner join rebuild_plan
+    inner join (
+        select
+            earlier.symbol,
+            max(earlier.step_at) as step_at
+        from {{ this }} as earlier
+        inner join rebuild_plan
+            on
+                earlier.symbol = rebuild_plan.symbol
+                and earlier.step_at < rebuild_plan.rebuild_from
+        group by earlier.symbol
+    ) as last_steps
         on
-            timeline.symbol = rebuild_plan.symbol
-            and timeline.step_at < rebuild_plan.rebuild_from
-    group by timeline.symbol
+            timeline.symbol = last_steps.symbol
+            and timeline.step_at = last_steps.step_at
     {% else %}
     select
         symbol,
