@@ -157,6 +157,33 @@ def build_that_stands(project: Path, path: Path, *, wait_seconds: float = 0) -> 
     return last if last.project_hash == project_hash(project) else None
 
 
+def rows_to_build(project: Path, path: Path, *, wait_seconds: float = 0) -> int | None:
+    """Rows of the files that came or went since a whole build by this project; None if there is no such build.
+
+    Raises `WarehouseBusy`.
+    """
+    if not path.exists():
+        return None
+    with warehouse.reader(path, wait_seconds=wait_seconds) as connection:
+
+        def read(sql: str) -> list[tuple[Any, ...]]:
+            return connection.execute(sql).fetchall()
+
+        whole = readiness.whole_build(readiness.state_of(read))
+        if whole is None or whole.project_hash != project_hash(project):
+            return None
+        return readiness.number(
+            read(
+                f"""
+                select coalesce(sum(files.rows_loaded), 0)
+                from ops.ingestion_files as files
+                semi join ops.ingestion_changes as changes
+                    on files.file_id = changes.file_id and changes.change_id > {whole.change_id}
+                """
+            )
+        )
+
+
 def project_hash(project: Path) -> str:
     """Hash of all that decides what a build makes of landed rows: the project's files, and versions of what runs them.
 

@@ -52,6 +52,8 @@ SOURCE_STEPS = ("fetch", "backfill")
 # The others are about single files, which the load refuses by itself.
 _FATAL_CHECKS = frozenset({"lock", "warehouse", "disk", "clock", "folders"})
 _NAMED = 10
+# More than any night brings, and little enough for the build to need no more memory than a night's.
+_ROWS_OF_A_NIGHT = 10_000_000
 _BUSY = WarehouseBusy.exit_status
 _MEMORY_SETTINGS = {"load": "LOADERS_LOAD_MEMORY_LIMIT"}
 
@@ -374,8 +376,9 @@ class _Work:
             self.close()
             line = f"nothing changed since the build of {stands.started_at:%Y-%m-%d %H:%M:%S} ({stands.build_id})"
             return self._step("build", "ok", line, result={"build_id": stands.build_id, "nodes": 0, "failures": []})
-        if self.target.exists():
-            # While dbt builds, this process has nothing to do. A first build is long, and wants the memory for itself.
+        rows = dbt.rows_to_build(self.settings.project(), self.path, wait_seconds=self.wait_seconds)
+        if rows is not None and rows <= _ROWS_OF_A_NIGHT:
+            # While dbt builds, this process has nothing to do. A long build wants the memory for itself.
             runner.prepare()
             threading.Thread(target=_import_report, daemon=True).start()
         built = dbt.build(

@@ -124,7 +124,7 @@ class Suite:
 
     @property
     def changed_rows(self) -> tuple[str, str] | None:
-        """A temporary table of rows that changed, and its query, where questions would read all of history to find them.
+        """A temporary table of rows that changed, and its query, where questions would read all history to find them.
 
         Of a table that is rebuilt in the middle, too, each of them would. Snapshots are given by a view that ranks all
         of them, unless the variable `rebuild_floor` says since when: it must be set while the table is made.

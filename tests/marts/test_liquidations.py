@@ -267,3 +267,31 @@ def test_the_window_of_the_heatmap_moves_on_and_back(warehouse: Warehouse) -> No
     assert warehouse.query(ended) == [(None,)]
     assert logged[1] == (naive(third + timedelta(hours=11, minutes=55)),)
     assert logged[2] == first_ended
+
+
+def test_a_symbol_without_levels_plans_no_window(warehouse: Warehouse) -> None:
+    """What is planned is tested and published: candles alone have nothing in the window, and plan their own time."""
+    start = archive.day("2024-03-01")
+    market = generate("BTCUSDT", start, 4, "60000", seed=6)
+    market.write(warehouse.data, start, start + timedelta(days=2))
+    for number in range(2):
+        archive.klines(warehouse.data, "AAAUSDT", f"2024-03-0{number + 1}")
+    warehouse.load()
+    warehouse.build_untested("--select", "+liquidation_heatmap")
+    market.write(warehouse.data, start + timedelta(days=2), start + timedelta(days=3))
+    archive.klines(warehouse.data, "AAAUSDT", "2024-03-03")
+    warehouse.load()
+    warehouse.build_untested("--select", "+liquidation_heatmap")
+    planned = "select symbol, rebuild_from::varchar from state.rebuild_plan where model like '%heatmap' order by all"
+    assert warehouse.query(planned) == [("AAAUSDT", "2024-03-02 23:55:00"), ("BTCUSDT", "2024-03-02 23:00:00")]
+    # Once there are levels, all steps in which they stand are built.
+    for number in range(3):
+        archive.metrics(warehouse.data, "AAAUSDT", f"2024-03-0{number + 1}")
+    warehouse.load()
+    warehouse.build_untested("--select", "+liquidation_heatmap")
+    fresh = Warehouse(warehouse.folder / "fresh")
+    fresh.load(warehouse.data)
+    fresh.build_untested("--select", "+liquidation_heatmap")
+    rows = "select * from marts.liquidation_heatmap order by all"
+    assert warehouse.query(rows) == fresh.query(rows)
+    assert {symbol for (symbol, *_) in warehouse.query(rows)} == {"AAAUSDT", "BTCUSDT"}

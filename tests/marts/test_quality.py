@@ -12,7 +12,7 @@ import duckdb
 import pytest
 
 from tests.marts.test_rebuild import assert_like_one_full_build, assert_same_marts
-from tests.support import archive
+from tests.support import archive, commands
 from tests.support.warehouse import PROJECT, Warehouse
 
 #: What finds gaps, and all below it.
@@ -455,6 +455,38 @@ def test_each_fault_is_found_by_its_check(warehouse: Warehouse) -> None:
     for check in ("open_interest_spikes FFFUSDT", "jumps FFFUSDT", "opens_follow_closes GGGUSDT"):
         assert details[check].endswith(", on 2024-03-01")
     assert details["refused_files HHHUSDT"].endswith("2024-03-01")
+
+
+def test_trades_are_counted_for_each_file_as_they_come_and_go(warehouse: Warehouse) -> None:
+    """Whatever lands, is replaced or forgotten, each file has as many trades as a plain count finds."""
+    models = ("--select", "+int_agg_trade_files")
+    counted = "select symbol, file_id, row_count from intermediate.int_agg_trade_files order by all"
+    plain = "select symbol, file_id, count(*) from raw.binance_agg_trades group by all order by all"
+    data = warehouse.data
+
+    def built() -> list[tuple[object, ...]]:
+        warehouse.load()
+        warehouse.build_untested(*models)
+        found = warehouse.query(counted)
+        assert found == warehouse.query(plain)
+        return found
+
+    archive.agg_trades(data, "AAAUSDT", "2024-03-02", first_id=1000 + 8640)
+    archive.agg_trades(data, "BBBUSDT", "2024-03-01", first_id=1)
+    first = built()
+    # The day before, late; one that overlaps another file's symbol in time; one that is replaced by a shorter one.
+    early = archive.agg_trades(data, "AAAUSDT", "2024-03-01", first_id=1000)
+    archive.agg_trades(data, "BBBUSDT", "2024-03-02", first_id=8641, keep=without_hours(0, 22, 23))
+    assert len(built()) == len(first) + 2
+    archive.agg_trades(data, "BBBUSDT", "2024-03-01", first_id=1, keep=without_hours(5))
+    assert len(built()) == len(first) + 2
+    early.unlink()
+    assert commands.run(warehouse, "forget", "--file", str(early))[0] == 0
+    assert len(built()) == len(first) + 1
+    # What went behind the ledger is seen by a full build.
+    warehouse.change("delete from raw.binance_agg_trades where symbol = 'BBBUSDT' and agg_trade_id = 5")
+    warehouse.build_untested(*models, "--full-refresh")
+    assert warehouse.query(counted) == warehouse.query(plain)
 
 
 @pytest.mark.skipif(not RECORDS.is_dir(), reason="no market records at ../shared/data")

@@ -81,7 +81,9 @@ class House:
                     suite.table.full_name, one.expectation.name, "", "pass", rows, None, asked_of=one.asked_of
                 )
                 results.append(replace(result, status="fail") if rows else result)
-        for (table,) in self.read("select table_name from duckdb_tables() where temporary and table_name like 'changed%'"):
+        for (table,) in self.read(
+            "select table_name from duckdb_tables() where temporary and table_name like 'changed%'"
+        ):
             self.connection.execute(f"drop table temp.{table}")
         if not full:
             started = ledger.now()
