@@ -17,6 +17,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
@@ -27,7 +28,7 @@ import duckdb
 from filelock import FileLock, Timeout
 
 from loaders import warehouse
-from loaders.errors import NotPublishable, PathRefused, PlaceUnwritable, PublishedBusy
+from loaders.errors import LoadersError, NotPublishable, PathRefused, PlaceUnwritable, PublishedBusy
 from loaders.paths import is_text, printable
 from loaders.rendering import size
 from loaders.settings import Settings
@@ -105,6 +106,50 @@ class Publication:
         return 1 if self.withheld else 0
 
 
+class Begun:
+    """The file that is there, copied in the background while something else decides whether it will be replaced.
+
+    Holds the lock of the publication until it is closed.
+    """
+
+    def __init__(self, target: Path, lock: FileLock) -> None:
+        self._part, self._lock = _beside(target, ".part"), lock
+        self._pool = ThreadPoolExecutor(1, "copy")
+        self._copied = self._pool.submit(shutil.copyfile, target, self._part)
+
+    @property
+    def lock(self) -> FileLock:
+        """The lock, which can be acquired again."""
+        return self._lock
+
+    def is_copied(self) -> bool:
+        """Waits for the copy, and says whether it is there. What went wrong goes wrong again, and is told then."""
+        return self._copied.exception() is None
+
+    def close(self) -> None:
+        """Ends it; a copy that became no publication is taken away."""
+        self._pool.shutdown(cancel_futures=True)
+        if self._lock.is_locked:
+            self._part.unlink(missing_ok=True)
+        self._lock.release()
+
+
+def begin(path: Path, target: Path) -> Begun | None:
+    """Begins to copy the file at `target`, for a `publish` that is likely to come and to change little of it.
+
+    None if there is no such file, if another publication is at work, or if `publish` would refuse the place.
+    """
+    try:
+        target = require_replaceable(path, target)
+        lock = FileLock(_beside(target, ".lock"))
+        if not target.exists():
+            return None
+        lock.acquire(timeout=0)
+    except (LoadersError, OSError, Timeout):
+        return None
+    return Begun(target, lock)
+
+
 def publish(
     settings: Settings,
     path: Path,
@@ -113,17 +158,19 @@ def publish(
     job_id: str | None = None,
     wait_seconds: float = 0,
     full: bool = False,
+    begun: Begun | None = None,
 ) -> Publication:
     """Writes all marts into a new file beside `target` and puts it in its place.
 
     Nothing is written if the file at `target` holds this state already. Else the new file begins as a copy of it, if it
     came from this warehouse and most of it stays; `full` copies everything from the warehouse. `job_id` is the job that
-    the file names; without one it is that of the validation. Raises `NotPublishable` if dbt's last build, its tests or
-    the last validation did not pass, or saw another state than the warehouse has; `PublishedBusy`, `WarehouseMissing`,
-    `WarehouseBusy`.
+    the file names; without one it is that of the validation. `begun` is what `begin` gave for the same target.
+
+    Raises `NotPublishable` if dbt's last build, its tests or the last validation did not pass, or saw another state
+    than the warehouse has; `PublishedBusy`, `WarehouseMissing`, `WarehouseBusy`.
     """
     target = require_replaceable(path, target)
-    lock = FileLock(_beside(target, ".lock"))
+    lock = begun.lock if begun is not None else FileLock(_beside(target, ".lock"))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=wait_seconds)
@@ -141,7 +188,7 @@ def publish(
             assert row is not None
             name = str(row[0])
             readiness.require_own_name(path, lambda sql: connection.execute(sql).fetchall())
-        return _publish(settings, path, name, target, job_id, full=full)
+        return _publish(settings, path, name, target, job_id, full=full, copied=begun is not None and begun.is_copied())
     finally:
         lock.release()
 
@@ -203,10 +250,12 @@ def _is_publication(file: Path) -> bool:
     return found is not None and list(found[0] or [])[:4] == ["published_at", "job_id", "build_id", "change_id"]
 
 
-def _publish(settings: Settings, path: Path, name: str, target: Path, job_id: str | None, *, full: bool) -> Publication:
+def _publish(
+    settings: Settings, path: Path, name: str, target: Path, job_id: str | None, *, full: bool, copied: bool
+) -> Publication:
     part = _beside(target, ".part")
     spill = _beside(part, ".tmp")
-    for leftover in (part, _beside(part, ".wal")):
+    for leftover in (*(() if copied else (part,)), _beside(part, ".wal")):
         leftover.unlink(missing_ok=True)
     shutil.rmtree(spill, ignore_errors=True)
     try:
@@ -249,7 +298,7 @@ def _publish(settings: Settings, path: Path, name: str, target: Path, job_id: st
                 before is not None
                 and _can_begin_with(read, before, withheld)
                 and copier.follow(before.moment)
-                and _begin_with(connection, target, part)
+                and _begin_with(connection, target, part, copied=copied)
             )
             if not carries_over:
                 copier.followed.clear()
@@ -341,9 +390,10 @@ def _can_begin_with(read: readiness.RunQuery, before: _Before, withheld: Iterabl
     )
 
 
-def _begin_with(connection: duckdb.DuckDBPyConnection, target: Path, part: Path) -> bool:
+def _begin_with(connection: duckdb.DuckDBPyConnection, target: Path, part: Path, *, copied: bool) -> bool:
     """Attaches a copy of the published file as the new one; says whether that went well."""
-    shutil.copyfile(target, part)
+    if not copied:
+        shutil.copyfile(target, part)
     try:
         _attach(connection, part)
     except duckdb.Error:

@@ -245,6 +245,8 @@ class _Work:
         self.done = done
         self.full = full
         self.published: Publication | None = None
+        self.is_night = False
+        self.begun: publish.Begun | None = None
         self.max_age = max_age
         self.started = 0.0
         self.collected: BackfillResult | None = None
@@ -256,6 +258,9 @@ class _Work:
         if self.dbt is not None:
             self.dbt.close()
             self.dbt = None
+        if self.begun is not None:
+            self.begun.close()
+            self.begun = None
 
     def step(self, name: str) -> StepResult:
         """Does one step, unless one before it failed. Errors with a name become the step's line."""
@@ -377,7 +382,8 @@ class _Work:
             line = f"nothing changed since the build of {stands.started_at:%Y-%m-%d %H:%M:%S} ({stands.build_id})"
             return self._step("build", "ok", line, result={"build_id": stands.build_id, "nodes": 0, "failures": []})
         rows = dbt.rows_to_build(self.settings.project(), self.path, wait_seconds=self.wait_seconds)
-        if rows is not None and rows <= _ROWS_OF_A_NIGHT:
+        self.is_night = rows is not None and rows <= _ROWS_OF_A_NIGHT
+        if self.is_night:
             # While dbt builds, this process has nothing to do. A long build wants the memory for itself.
             runner.prepare()
             threading.Thread(target=_import_report, daemon=True).start()
@@ -407,6 +413,9 @@ class _Work:
         )
 
     def _validate(self) -> StepResult:
+        if self.is_night and not self.full:
+            # The disk is idle meanwhile, and most of the file will stay.
+            self.begun = publish.begin(self.path, self.target)
         found: Validation = runner.validate(
             self.settings, self.path, job_id=self.done.job_id, wait_seconds=self.wait_seconds, full=self.full
         )
@@ -425,6 +434,7 @@ class _Work:
             job_id=self.done.job_id,
             wait_seconds=self.wait_seconds,
             full=self.full,
+            begun=self.begun,
         )
         self.published = published
         withheld = publish.withheld_lines(published.withheld)

@@ -29,10 +29,21 @@ def target_of(warehouse: Warehouse) -> Path:
 
 
 def published(
-    warehouse: Warehouse, job_id: str | None = None, target: Path | None = None, *, full: bool = False
+    warehouse: Warehouse,
+    job_id: str | None = None,
+    target: Path | None = None,
+    *,
+    full: bool = False,
+    begun: publish.Begun | None = None,
 ) -> Publication:
     return publish.publish(
-        warehouse.settings, warehouse.path, target or target_of(warehouse), job_id=job_id, wait_seconds=10, full=full
+        warehouse.settings,
+        warehouse.path,
+        target or target_of(warehouse),
+        job_id=job_id,
+        wait_seconds=10,
+        full=full,
+        begun=begun,
     )
 
 
@@ -252,6 +263,51 @@ def test_two_do_not_publish_at_once(passed: Warehouse) -> None:
         publish.publish(settings, passed.folder / "nothing.duckdb", target)
 
 
+def test_a_publication_that_was_begun_leaves_nothing_where_it_does_not_come(passed: Warehouse) -> None:
+    """The copy is taken away, and others may publish; as long as it is there, they may not."""
+    target = target_of(passed)
+    assert publish.begin(passed.path, target) is None
+    before = published(passed).path.read_bytes()
+    begun = publish.begin(passed.path, target)
+    assert begun is not None
+    assert begun.is_copied()
+    assert (target.parent / "marts.duckdb.part").read_bytes() == before
+    assert publish.begin(passed.path, target) is None
+    with pytest.raises(PublishedBusy):
+        publish.publish(passed.settings, passed.path, target)
+    # It is another state that stays unpublished.
+    another_build(passed, "delete from ops.validation_results")
+    with pytest.raises(NotPublishable):
+        published(passed, begun=begun)
+    begun.close()
+    begun.close()
+    assert target.read_bytes() == before
+    assert beside(target) == {"marts.duckdb", "marts.duckdb.lock"}
+    with FileLock(f"{target}.lock", timeout=0):
+        pass
+    # A place that is refused, or holds another one's file, is left to the publication to tell.
+    theirs = passed.folder / "theirs.duckdb"
+    theirs.write_text("theirs")
+    assert publish.begin(passed.path, theirs) is None
+    assert publish.begin(passed.path, passed.path) is None
+
+
+def test_a_copy_that_failed_is_made_again(passed: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    published(passed)
+    another_build(passed, models=[("klines_5m", "AAAUSDT", "2024-03-02 23:55:00")])
+
+    def full(*_: object) -> None:
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copyfile", full)
+        begun = publish.begin(passed.path, target_of(passed))
+        assert begun is not None
+        assert not begun.is_copied()
+    assert "klines_5m" in published(passed, begun=begun).changed
+    begun.close()
+
+
 def test_the_command_says_what_it_did_or_why_not(passed: Warehouse) -> None:
     command = ("publish", "--to", str(passed.folder / "theirs.duckdb"))
     status, printed, _ = commands.run(passed, *command)
@@ -368,7 +424,7 @@ def test_a_publication_of_changes_has_the_tables_of_a_full_one(passed: Warehouse
     by_change, full = passed.folder / "by_change.duckdb", passed.folder / "full.duckdb"
     published(passed, target=by_change)
     changed: set[str] = set()
-    for _ in range(3):
+    for number in range(3):
         for _ in range(chance.randrange(1, 4)):
             mart = chance.choice(list(REBUILDS))
             time, statement = REBUILDS[mart]
@@ -394,7 +450,10 @@ def test_a_publication_of_changes_has_the_tables_of_a_full_one(passed: Warehouse
             another_build(
                 passed, "update marts.symbol_status set is_published = not is_published where symbol like 'A%'"
             )
-        changed |= set(published(passed, target=by_change).changed)
+        begun = publish.begin(passed.path, by_change) if number else None
+        changed |= set(published(passed, target=by_change, begun=begun).changed)
+        if begun is not None:
+            begun.close()
         published(passed, target=full, full=True)
         with duckdb.connect() as connection:
             for name, path in (("by_change", by_change), ("full_one", full)):
