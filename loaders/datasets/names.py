@@ -52,7 +52,7 @@ _QUARTER = re.compile(r"Q([1-4])[ _-]?(\d{4})|(\d{4})[ _-]?Q([1-4])")
 # A folder is taken for a symbol's only where it ends like one: people have folders called DATA or BINANCE, too.
 _SYMBOL_FOLDER = re.compile(r"[A-Z0-9]{2,20}(?:USDT|USDC|BUSD|USD|BTC|ETH|BNB)(?:_[A-Z0-9]{3,8})?")
 
-# Hundreds of thousands of names share their folders, symbols and days: so many of each are looked at only once.
+# Hundreds of thousands of names share their folders, symbols and days: what was found about so many of each is kept.
 _KEPT = 10_000
 
 

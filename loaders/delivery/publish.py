@@ -16,6 +16,7 @@ import contextlib
 import json
 import os
 import shutil
+import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -79,6 +80,7 @@ Withheld = tuple[tuple[str, str, str], ...]
 _PART = "published part"
 # What is lost with the process is begun anew: a log of it would be written, and copied into the file, for nothing.
 _UNLOGGED = "recovery_mode no_wal_writes"
+_COPIED_AT_ONCE = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,45 +111,75 @@ class Publication:
 class Begun:
     """The file that is there, copied in the background while something else decides whether it will be replaced.
 
-    Holds the lock of the publication until it is closed.
+    Holds the lock of the publication until it is closed, by the thread that made it.
     """
 
     def __init__(self, target: Path, lock: FileLock) -> None:
-        self._part, self._lock = _beside(target, ".part"), lock
+        self.target, self.lock = target, lock
+        self._part, self._file = _beside(target, ".part"), _file_of(target)
+        for leftover in (self._part, _beside(self._part, ".wal")):
+            leftover.unlink(missing_ok=True)
+        self._stopped = threading.Event()
         self._pool = ThreadPoolExecutor(1, "copy")
-        self._copied = self._pool.submit(shutil.copyfile, target, self._part)
+        self._copied = self._pool.submit(self._copy)
 
-    @property
-    def lock(self) -> FileLock:
-        """The lock, which can be acquired again."""
-        return self._lock
-
-    def is_copied(self) -> bool:
-        """Waits for the copy, and says whether it is there. What went wrong goes wrong again, and is told then."""
-        return self._copied.exception() is None
+    def is_copy_of(self, target: Path) -> bool:
+        """Waits for the copy, and says whether the file that is at `target` now is in it."""
+        is_whole = self._copied.result() and self._part.exists()
+        return is_whole and self.target == target and _file_of(target) == self._file
 
     def close(self) -> None:
         """Ends it; a copy that became no publication is taken away."""
-        self._pool.shutdown(cancel_futures=True)
-        if self._lock.is_locked:
-            self._part.unlink(missing_ok=True)
-        self._lock.release()
+        self._stopped.set()
+        self._pool.shutdown()
+        try:
+            if self.lock.is_locked:
+                self._part.unlink(missing_ok=True)
+        except OSError:
+            # The next publication takes it away, or says why it cannot.
+            pass
+        finally:
+            self.lock.release()
+
+    def _copy(self) -> bool:
+        try:
+            with self.target.open("rb") as source, self._part.open("wb") as copy:
+                while not self._stopped.is_set():
+                    read = source.read(_COPIED_AT_ONCE)
+                    if not read:
+                        return True
+                    copy.write(read)
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._part.unlink(missing_ok=True)
+        return False
 
 
 def begin(path: Path, target: Path) -> Begun | None:
     """Begins to copy the file at `target`, for a `publish` that is likely to come and to change little of it.
 
-    None if there is no such file, if another publication is at work, or if `publish` would refuse the place.
+    None if there is no such file, or too little room to do it beside other work, if another publication is at work, or
+    if `publish` would refuse the place.
     """
     try:
         target = require_replaceable(path, target)
-        lock = FileLock(_beside(target, ".lock"))
-        if not target.exists():
+        if not target.exists() or shutil.disk_usage(target.parent).free < 3 * target.stat().st_size:
             return None
+        lock = FileLock(_beside(target, ".lock"))
         lock.acquire(timeout=0)
     except (LoadersError, OSError, Timeout):
         return None
-    return Begun(target, lock)
+    try:
+        return Begun(target, lock)
+    except OSError:
+        lock.release()
+        return None
+
+
+def _file_of(path: Path) -> tuple[int, ...]:
+    """What tells whether another file lies there, or it was written into."""
+    status = path.stat()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def publish(
@@ -170,7 +202,7 @@ def publish(
     than the warehouse has; `PublishedBusy`, `WarehouseMissing`, `WarehouseBusy`.
     """
     target = require_replaceable(path, target)
-    lock = begun.lock if begun is not None else FileLock(_beside(target, ".lock"))
+    lock = begun.lock if begun is not None and begun.target == target else FileLock(_beside(target, ".lock"))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=wait_seconds)
@@ -188,7 +220,8 @@ def publish(
             assert row is not None
             name = str(row[0])
             readiness.require_own_name(path, lambda sql: connection.execute(sql).fetchall())
-        return _publish(settings, path, name, target, job_id, full=full, copied=begun is not None and begun.is_copied())
+        copied = begun is not None and begun.is_copy_of(target)
+        return _publish(settings, path, name, target, job_id, full=full, copied=copied)
     finally:
         lock.release()
 

@@ -26,8 +26,16 @@ Parameters = dict[str, object]
 def remove(
     connection: duckdb.DuckDBPyConnection, table: Table, layout: FileLayout, file_id: int
 ) -> list[tuple[str | None, datetime, datetime]]:
-    """Takes out what a file had brought; returns its ranges of time by symbol."""
+    """Takes out what a file had brought; returns its ranges of time by symbol.
+
+    Where rows are gone already, the ledger still knows from when to when they were.
+    """
     ranges = list(time_ranges(connection, table, layout, file_id))
+    ranges += connection.execute(
+        "select symbol, first_time, last_time from ops.ingestion_files"
+        " where file_id = $1 and symbol is not null and first_time is not null",
+        [file_id],
+    ).fetchall()
     connection.execute(f"delete from {table.quoted} where file_id = $1", [file_id])
     connection.execute("delete from ops.rejected_rows where file_id = $1", [file_id])
     return ranges

@@ -157,8 +157,8 @@ def build_that_stands(project: Path, path: Path, *, wait_seconds: float = 0) -> 
     return last if last.project_hash == project_hash(project) else None
 
 
-def rows_to_build(project: Path, path: Path, *, wait_seconds: float = 0) -> int | None:
-    """Rows of the files that came or went since a whole build by this project; None if there is no such build.
+def rows_landed_since(project: Path, path: Path, *, wait_seconds: float = 0) -> int | None:
+    """Rows of the files that were landed since a whole build by this project; None if there is no such build.
 
     Raises `WarehouseBusy`.
     """

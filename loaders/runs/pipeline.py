@@ -52,7 +52,7 @@ SOURCE_STEPS = ("fetch", "backfill")
 # The others are about single files, which the load refuses by itself.
 _FATAL_CHECKS = frozenset({"lock", "warehouse", "disk", "clock", "folders"})
 _NAMED = 10
-# More than any night brings, and little enough for the build to need no more memory than a night's.
+# A build of more needs its memory more than this process needs to be early.
 _ROWS_OF_A_NIGHT = 10_000_000
 _BUSY = WarehouseBusy.exit_status
 _MEMORY_SETTINGS = {"load": "LOADERS_LOAD_MEMORY_LIMIT"}
@@ -381,8 +381,8 @@ class _Work:
             self.close()
             line = f"nothing changed since the build of {stands.started_at:%Y-%m-%d %H:%M:%S} ({stands.build_id})"
             return self._step("build", "ok", line, result={"build_id": stands.build_id, "nodes": 0, "failures": []})
-        rows = dbt.rows_to_build(self.settings.project(), self.path, wait_seconds=self.wait_seconds)
-        self.is_night = rows is not None and rows <= _ROWS_OF_A_NIGHT
+        rows = dbt.rows_landed_since(self.settings.project(), self.path, wait_seconds=self.wait_seconds)
+        self.is_night = not self.full and rows is not None and rows <= _ROWS_OF_A_NIGHT
         if self.is_night:
             # While dbt builds, this process has nothing to do. A long build wants the memory for itself.
             runner.prepare()
@@ -413,7 +413,7 @@ class _Work:
         )
 
     def _validate(self) -> StepResult:
-        if self.is_night and not self.full:
+        if self.is_night:
             # The disk is idle meanwhile, and most of the file will stay.
             self.begun = publish.begin(self.path, self.target)
         found: Validation = runner.validate(
@@ -436,6 +436,7 @@ class _Work:
             full=self.full,
             begun=self.begun,
         )
+        self.close()
         self.published = published
         withheld = publish.withheld_lines(published.withheld)
         return self._step(

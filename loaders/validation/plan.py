@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from loaders.validation.suites import CHANGED_SERIES, AskedOf, Expectation, Suite
+from loaders.validation.suites import CHANGED_SERIES, AskedOf, Expectation, Suite, shared_rows
 from loaders.warehouse import changes, readiness
 from loaders.warehouse.changes import Moment
 from loaders.warehouse.keyed import set_changed_since
@@ -69,17 +69,17 @@ class Plan:
         """Statements that make what questions about changes read, for the connection that asks them."""
         if self.since is None:
             return []
+        asked = [one.sql for _, of_suite in self.questions for one in of_suite if one.asked_of == "changes"]
         return [
             f"create temp table changed_files as {changes.changed_files(self.since)}",
             f"create temp table changed_series as {changes.changed_series(self.since)}",
             set_changed_since(CHANGED_SERIES),
-            # While the tables below are made, and no longer: other questions are about everything.
+            # Views of snapshots give those since then, while the tables below are made; questions may be about all.
             "set variable rebuild_floor = getvariable('changed_since')",
             *(
                 f"create temp table {name.removeprefix('temp.')} as select * from {rows} as changed"
-                for suite, questions in self.questions
-                if suite.changed_rows is not None and any(one.asked_of == "changes" for one in questions)
-                for name, rows in (suite.changed_rows,)
+                for name, rows in shared_rows([suite for suite, _ in self.questions]).items()
+                if any(name in sql for sql in asked)
             ),
             "reset variable rebuild_floor",
         ]

@@ -243,9 +243,10 @@ def _engine(
             **options,
         )
         engine = source.get_engine()
-        first_statements[:] = plan.temporary_tables()
         try:
             with engine.connect() as connection:
+                # For the connection that asks: this one keeps other processes from writing.
+                first_statements[:] = plan.temporary_tables()
 
                 def read(sql: str) -> list[tuple[Any, ...]]:
                     return [tuple(row) for row in connection.exec_driver_sql(sql).fetchall()]

@@ -20,7 +20,7 @@ A gap in the data is no failure; a gap that `marts.data_gaps` does not name is o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -45,7 +45,6 @@ _SQL = files("loaders.validation") / "sql"
 _BACKTESTS = ("marts.liquidation_backtest", "marts.liquidation_backtest_external")
 
 _LEVELS = "marts.liquidation_levels"
-_OPEN_INTEREST = "marts.open_interest_5m"
 
 _SNAPSHOTS = Keyed("staging", "stg_binance__metrics", (), "snapshot_at", has_exchange=True)
 
@@ -123,17 +122,6 @@ class Suite:
     landed: tuple[str, str] | None = None
 
     @property
-    def changed_rows(self) -> tuple[str, str] | None:
-        """A temporary table of rows that changed, and its query, where questions would read all history to find them.
-
-        Of a table that is rebuilt in the middle, too, each of them would. Snapshots are given by a view that ranks all
-        of them, unless the variable `rebuild_floor` says since when: it must be set while the table is made.
-        """
-        if self.table.full_name == _OPEN_INTEREST:
-            return _shared_rows(_SNAPSHOTS)
-        return _shared_rows(self.table) if self.table.rebuilt_also else None
-
-    @property
     def follows(self) -> Follows:
         """Raw tables follow their files; marts their symbols and times, or whole builds where they are made whole."""
         if self.landed is not None:
@@ -195,21 +183,31 @@ def _everything(table: Keyed) -> dict[str, str]:
     }
 
 
-def _shared_rows(table: Keyed) -> tuple[str, str]:
-    return f"temp.changed_{table.name}", table.changed_rows(CHANGED_SERIES)
+def shared_rows(asked: Sequence[Suite]) -> dict[str, str]:
+    """Temporary tables of rows that changed, by name, and the query of each.
+
+    They are those of tables that are rebuilt in the middle, too, and snapshots, which a view ranks: each question would
+    read all of history to find them.
+    """
+    shared = [suite.table for suite in asked if suite.table.rebuilt_also]
+    return {_shared_name(table): table.changed_rows(CHANGED_SERIES) for table in (*shared, _SNAPSHOTS)}
+
+
+def _shared_name(table: Keyed) -> str:
+    return f"temp.changed_{table.name}"
 
 
 def _changes(table: Keyed) -> dict[str, str]:
     """The same relations, of what changed. Both sides of a comparison are cut by the same symbols and times."""
     changed = _everything(table) | {other.name: other.changed_rows(CHANGED_SERIES) for other in _COMPARED}
-    changed[_SNAPSHOTS.name] = _shared_rows(_SNAPSHOTS)[0]
+    changed[_SNAPSHOTS.name] = _shared_name(_SNAPSHOTS)
     if table.schema == "raw":
         rows = f"(select * from {table.full_name} where file_id in (select file_id from {CHANGED_FILES}))"
         files = f"(select * from ops.ingestion_files where file_id in (select file_id from {CHANGED_FILES}))"
         return changed | dict.fromkeys(("rows", "rows_of_keys", "rows_with_keys"), rows) | {"files": files}
     if table.time is None:
         return changed
-    rows = _shared_rows(table)[0] if table.rebuilt_also else table.changed_rows(CHANGED_SERIES)
+    rows = _shared_name(table) if table.rebuilt_also else table.changed_rows(CHANGED_SERIES)
     # A row that was rebuilt can have the key of one that was not, where not all of a key's rows are rebuilt together.
     key = ", ".join(map(quote, table.key))
     keys = f"(select {key} from {rows} as changed_rows)"

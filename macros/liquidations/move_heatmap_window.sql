@@ -30,6 +30,7 @@
         where rebuild_plan.model = '{{ this.name }}'
         group by rebuild_plan.symbol;
 
+        -- by a join, so that no level is read where every symbol has steps, as on most nights
         delete from heatmap_windows
         where
             built_bucket_at is null

@@ -7,12 +7,12 @@ rebuild_plan as (
 
 ),
 
--- The last row before what is rebuilt: the snapshot to compare with, and the sum so far. To find it, the time alone is
--- read of all history.
+-- The last row before what is rebuilt: the snapshot to compare with, and the sum so far.
 carried_in as (
 
     /* carried in */
     {% if is_incremental() %}
+    -- to find it, the time alone is read of all history
     select
         timeline.symbol,
         timeline.step_at,

@@ -9,22 +9,26 @@ files as (
 
 row_counts as (
 
-    {%- for source_name, table_name in landed_tables() %}
+    select
+        'binance' as exchange,
+        'aggTrades' as dataset,
+        file_id,
+        row_count
+    from {{ ref('int_agg_trade_files') }}
+
+    {%- for source_name, table_name in landed_tables() if table_name != 'binance_agg_trades' %}
     {%- set landed = landed_table(source_name, table_name) %}
-    {%- set is_counted = table_name == 'binance_agg_trades' %}
+
+    union all
 
     select
         '{{ landed.exchange }}' as exchange,
         '{{ landed.dataset }}' as dataset,
         file_id,
-        {{ 'cast(sum(row_count) as bigint)' if is_counted else 'count(*)' }} as row_count
-    from {{ ref('int_agg_trade_files') if is_counted else source(source_name, table_name) }}
+        count(*) as row_count
+    from {{ source(source_name, table_name) }}
     group by file_id
 
-    {%- if not loop.last %}
-
-    union all
-    {%- endif %}
     {%- endfor %}
 
 ),

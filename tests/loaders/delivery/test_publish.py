@@ -268,14 +268,20 @@ def test_a_publication_that_was_begun_leaves_nothing_where_it_does_not_come(pass
     target = target_of(passed)
     assert publish.begin(passed.path, target) is None
     before = published(passed).path.read_bytes()
+    # What lies there is replaced, not written into: it may be a link.
+    theirs = passed.folder / "theirs.duckdb"
+    theirs.write_bytes(before)
+    theirs.chmod(0o444)
+    (target.parent / "marts.duckdb.part").symlink_to(theirs)
     begun = publish.begin(passed.path, target)
     assert begun is not None
-    assert begun.is_copied()
-    assert (target.parent / "marts.duckdb.part").read_bytes() == before
+    assert begun.is_copy_of(target)
+    part = target.parent / "marts.duckdb.part"
+    assert not part.is_symlink()
+    assert part.read_bytes() == before
     assert publish.begin(passed.path, target) is None
     with pytest.raises(PublishedBusy):
         publish.publish(passed.settings, passed.path, target)
-    # It is another state that stays unpublished.
     another_build(passed, "delete from ops.validation_results")
     with pytest.raises(NotPublishable):
         published(passed, begun=begun)
@@ -285,27 +291,47 @@ def test_a_publication_that_was_begun_leaves_nothing_where_it_does_not_come(pass
     assert beside(target) == {"marts.duckdb", "marts.duckdb.lock"}
     with FileLock(f"{target}.lock", timeout=0):
         pass
-    # A place that is refused, or holds another one's file, is left to the publication to tell.
-    theirs = passed.folder / "theirs.duckdb"
-    theirs.write_text("theirs")
-    assert publish.begin(passed.path, theirs) is None
+    # A place that is refused is left to the publication to tell.
     assert publish.begin(passed.path, passed.path) is None
 
 
-def test_a_copy_that_failed_is_made_again(passed: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
-    published(passed)
-    another_build(passed, models=[("klines_5m", "AAAUSDT", "2024-03-02 23:55:00")])
+def test_a_copy_that_does_not_stand_is_made_again(passed: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it failed, where another file was put there meanwhile, and where it was to go elsewhere."""
+    target = published(passed).path
 
-    def full(*_: object) -> None:
-        raise OSError("no space left")
+    def rebuilt(begun: publish.Begun | None) -> Publication:
+        assert begun is not None
+        another_build(passed, models=[("klines_5m", "AAAUSDT", "2024-03-02 23:55:00")])
+        found = published(passed, begun=begun)
+        begun.close()
+        assert "klines_5m" in found.changed
+        assert beside(target) == {"marts.duckdb", "marts.duckdb.lock"}
+        return found
+
+    plain_open = Path.open
+
+    def full(self: Path, *arguments: Any) -> Any:
+        if self.suffix == ".part":
+            raise OSError("no space left")
+        return plain_open(self, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(shutil, "copyfile", full)
-        begun = publish.begin(passed.path, target_of(passed))
+        patch.setattr(Path, "open", full)
+        begun = publish.begin(passed.path, target)
         assert begun is not None
-        assert not begun.is_copied()
-    assert "klines_5m" in published(passed, begun=begun).changed
-    begun.close()
+        assert not begun.is_copy_of(target)
+    rebuilt(begun)
+    begun = publish.begin(passed.path, target)
+    assert begun is not None
+    assert begun.is_copy_of(target)
+    target.replace(passed.folder / "moved.duckdb")
+    shutil.copy(passed.folder / "moved.duckdb", target)
+    assert not begun.is_copy_of(target)
+    rebuilt(begun)
+    begun = publish.begin(passed.path, target)
+    other = published(passed, target=passed.folder / "other.duckdb", begun=begun)
+    assert other.path.name == "other.duckdb"
+    rebuilt(begun)
 
 
 def test_the_command_says_what_it_did_or_why_not(passed: Warehouse) -> None:
