@@ -126,7 +126,9 @@ class Begun:
     def is_copy_of(self, target: Path) -> bool:
         """Waits for the copy, and says whether the file that is at `target` now is in it."""
         is_whole = self._copied.result() and self._part.exists()
-        return is_whole and self.target == target and _file_of(target) == self._file
+        with contextlib.suppress(FileNotFoundError):
+            return is_whole and self.target == target and _file_of(target) == self._file
+        return False
 
     def close(self) -> None:
         """Ends it; a copy that became no publication is taken away."""

@@ -325,6 +325,7 @@ def test_a_copy_that_does_not_stand_is_made_again(passed: Warehouse, monkeypatch
     assert begun is not None
     assert begun.is_copy_of(target)
     target.replace(passed.folder / "moved.duckdb")
+    assert not begun.is_copy_of(target)
     shutil.copy(passed.folder / "moved.duckdb", target)
     assert not begun.is_copy_of(target)
     rebuilt(begun)
