@@ -95,7 +95,10 @@ class _Pass:
 
 
 def planned(read: RunQuery, suites: Sequence[Suite], *, full: bool = False) -> Plan:
-    """What is to be asked of the warehouse as it is; everything of everything if `full`."""
+    """What is to be asked of the warehouse as it is; everything of everything if `full`, or if most of it changed.
+
+    Rows that changed are gathered, which takes more time and memory than to ask of all of them.
+    """
     state, moment = readiness.state_of(read), changes.present(read)
     passes = {} if full else _passes(read, state)
     changed = {} if full else _last_changes(read)
@@ -119,6 +122,8 @@ def planned(read: RunQuery, suites: Sequence[Suite], *, full: bool = False) -> P
         return Plan(state, moment, None, 0, 0, questions)
     # One set of changes for all: of those that passed later, a little is asked again.
     since = Moment(min(one.change_id for one in of_changes), min(one.rebuild_id for one in of_changes))
+    if read(changes.is_most_touched(since)) == [(True,)]:
+        return planned(read, suites, full=True)
     files = readiness.number(read(f"select count(*) from ({changes.changed_files(since)})"))
     series = readiness.number(read(f"select count(*) from ({changes.changed_series(since)})"))
     return Plan(state, moment, since, files, series, questions)

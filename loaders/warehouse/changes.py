@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 from loaders.warehouse.readiness import RunQuery, has_table, number
 
+# Of fewer, it takes no time to tell what changed.
+_MANY_FILES = 5_000
+
 
 @dataclass(frozen=True, slots=True)
 class Moment:
@@ -98,6 +101,19 @@ def changed_series(since: Moment) -> str:
         ) as touched
         where symbol is not null
         group by exchange, symbol
+    """
+
+
+def is_most_touched(since: Moment) -> str:
+    """SQL of whether most files, and many, are of symbols and times that were landed or rebuilt since."""
+    return f"""
+        select count(*) filter (where files.last_time >= touched.rebuild_from) > greatest(count(*) / 2, {_MANY_FILES})
+        from ops.ingestion_files as files
+        left join ({changed_series(since)}) as touched
+            on
+                files.exchange = touched.exchange
+                and files.symbol = touched.symbol
+        where files.status = 'loaded'
     """
 
 

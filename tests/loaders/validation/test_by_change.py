@@ -21,7 +21,7 @@ from loaders.validation import plan as planning
 from loaders.validation import runner
 from loaders.validation.runner import Validation
 from loaders.validation.suites import Result, Suite, suites
-from loaders.warehouse import ledger
+from loaders.warehouse import changes, ledger
 from tests.support.warehouse import PROJECT, Warehouse
 
 #: Incremental marts, their time, and how a build could get a row wrong.
@@ -315,4 +315,27 @@ def test_any_history_has_the_verdict_of_a_full_validation(built_once: Warehouse,
         told += len(found)
     assert {"changes", "nothing"} <= set(house.asked)
     assert told
+    house.connection.close()
+
+
+def test_where_most_of_much_changed_everything_is_asked(
+    built_once: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To gather what changed would take more than to ask of all of it."""
+    house = opened(built_once, tmp_path, seed=0)
+    assert house.validate(full=False) == {}
+    house.run(
+        """
+        insert into state.rebuilds by name
+        select distinct (select max(rebuild_id) + 1 from state.rebuilds) as rebuild_id, 'klines_5m' as model, exchange,
+            symbol, timestamp '1970-01-01' as rebuild_from
+        from ops.ingestion_files
+        where symbol is not null
+        """
+    )
+    assert not planning.planned(house.read, house.suites).is_full
+    monkeypatch.setattr(changes, "_MANY_FILES", 0)
+    assert planning.planned(house.read, house.suites).is_full
+    house.run("update state.rebuilds set rebuild_from = timestamp '2200-01-01'")
+    assert not planning.planned(house.read, house.suites).is_full
     house.connection.close()
