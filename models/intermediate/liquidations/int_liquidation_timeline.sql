@@ -12,27 +12,17 @@ carried_in as (
 
     /* carried in */
     {% if is_incremental() %}
-    -- to find it, the time alone is read of all history
     select
         timeline.symbol,
-        timeline.step_at,
-        timeline.last_open_interest,
-        timeline.log_share_total
+        max(timeline.step_at) as step_at,
+        max_by(timeline.last_open_interest, timeline.step_at) as last_open_interest,
+        min(timeline.log_share_total) as log_share_total
     from {{ this }} as timeline
-    inner join (
-        select
-            earlier.symbol,
-            max(earlier.step_at) as step_at
-        from {{ this }} as earlier
-        inner join rebuild_plan
-            on
-                earlier.symbol = rebuild_plan.symbol
-                and earlier.step_at < rebuild_plan.rebuild_from
-        group by earlier.symbol
-    ) as last_steps
+    inner join rebuild_plan
         on
-            timeline.symbol = last_steps.symbol
-            and timeline.step_at = last_steps.step_at
+            timeline.symbol = rebuild_plan.symbol
+            and timeline.step_at < rebuild_plan.rebuild_from
+    group by timeline.symbol
     {% else %}
     select
         symbol,

@@ -17,35 +17,20 @@ last_candles as (
 
 ),
 
--- Only times are read of all history, and the rest of the last steps alone.
-last_steps as (
+-- The sum of logarithms never rises, so the lowest value is the last.
+states as (
 
     select
         last_candles.symbol,
         last_candles.as_of,
         last_candles.last_price,
-        max(timeline.step_at) as step_at
+        {{ as_double('min(timeline.log_share_total)') }} as log_share_total
     from last_candles
     inner join {{ ref('int_liquidation_timeline') }} as timeline
         on
             last_candles.symbol = timeline.symbol
             and last_candles.as_of >= timeline.step_at
     group by last_candles.symbol, last_candles.as_of, last_candles.last_price
-
-),
-
-states as (
-
-    select
-        last_steps.symbol,
-        last_steps.as_of,
-        last_steps.last_price,
-        {{ as_double('timeline.log_share_total') }} as log_share_total
-    from last_steps
-    inner join {{ ref('int_liquidation_timeline') }} as timeline
-        on
-            last_steps.symbol = timeline.symbol
-            and last_steps.step_at = timeline.step_at
 
 ),
 
