@@ -117,8 +117,7 @@ class Begun:
     def __init__(self, target: Path, lock: FileLock) -> None:
         self.target, self.lock = target, lock
         self._part, self._file = _beside(target, ".part"), _file_of(target)
-        for leftover in (self._part, _beside(self._part, ".wal")):
-            leftover.unlink(missing_ok=True)
+        _remove(self._part)
         self._stopped = threading.Event()
         self._pool = ThreadPoolExecutor(1, "copy")
         self._copied = self._pool.submit(self._copy)
@@ -134,14 +133,11 @@ class Begun:
         """Ends it; a copy that became no publication is taken away."""
         self._stopped.set()
         self._pool.shutdown()
-        try:
+        # Where it cannot be, the next publication takes it away, or says why not.
+        with contextlib.suppress(OSError):
             if self.lock.is_locked:
                 self._part.unlink(missing_ok=True)
-        except OSError:
-            # The next publication takes it away, or says why it cannot.
-            pass
-        finally:
-            self.lock.release()
+        self.lock.release()
 
     def _copy(self) -> bool:
         try:
@@ -176,6 +172,12 @@ def begin(path: Path, target: Path) -> Begun | None:
     except OSError:
         lock.release()
         return None
+
+
+def _remove(part: Path) -> None:
+    """Takes away what is there of a new file, with its log."""
+    for leftover in (part, _beside(part, ".wal")):
+        leftover.unlink(missing_ok=True)
 
 
 def _file_of(path: Path) -> tuple[int, ...]:
@@ -290,8 +292,8 @@ def _publish(
 ) -> Publication:
     part = _beside(target, ".part")
     spill = _beside(part, ".tmp")
-    for leftover in (*(() if copied else (part,)), _beside(part, ".wal")):
-        leftover.unlink(missing_ok=True)
+    if not copied:
+        _remove(part)
     shutil.rmtree(spill, ignore_errors=True)
     try:
         config: dict[str, str | bool | int | float | list[str]] = {
@@ -360,8 +362,7 @@ def _publish(
     except OSError as error:
         raise PlaceUnwritable(target, error) from error
     finally:
-        for leftover in (part, _beside(part, ".wal")):
-            leftover.unlink(missing_ok=True)
+        _remove(part)
         shutil.rmtree(spill, ignore_errors=True)
     return Publication(
         target, published_at, job_id, state.change_id, rows, size, withheld, changed=tuple(copier.changed)

@@ -127,14 +127,20 @@ def _changes(read: RunQuery, of_project: str) -> BuildRequest:
 
     Without a change there is a file that was refused, of which the checks must tell: everything, too.
     """
-    whole = readiness.whole_build(readiness.state_of(read))
-    if whole is None or whole.project_hash != of_project:
+    whole = _whole_build(read, of_project)
+    if whole is None:
         return BuildRequest()
     changed = frozenset(
         read(f"select distinct exchange, dataset from ops.ingestion_changes where change_id > {whole.change_id}")
     )
     landed = frozenset(read("select distinct exchange, dataset from ops.ingestion_files where status = 'loaded'"))
     return BuildRequest(changed, landed) if changed else BuildRequest()
+
+
+def _whole_build(read: RunQuery, of_project: str) -> LastBuild | None:
+    """The last build, if it was whole, went well and was of this project."""
+    whole = readiness.whole_build(readiness.state_of(read))
+    return whole if whole is not None and whole.project_hash == of_project else None
 
 
 def build_that_stands(project: Path, path: Path, *, wait_seconds: float = 0) -> LastBuild | None:
@@ -169,8 +175,8 @@ def rows_landed_since(project: Path, path: Path, *, wait_seconds: float = 0) -> 
         def read(sql: str) -> list[tuple[Any, ...]]:
             return connection.execute(sql).fetchall()
 
-        whole = readiness.whole_build(readiness.state_of(read))
-        if whole is None or whole.project_hash != project_hash(project):
+        whole = _whole_build(read, project_hash(project))
+        if whole is None:
             return None
         return readiness.number(
             read(
