@@ -107,8 +107,8 @@ def discover(folders: Sequence[Path], market: Market = "um", selection: Selectio
     walked: set[tuple[int, int]] = set()
     for number, root in enumerate(roots):
         found.by_folder[root] = 0
-        for entry in _walk(root, roots, walked, found):
-            for candidate in _look(entry, market, root, selection, found):
+        for entry, folder in _walk(root, roots, walked, found):
+            for candidate in _look(entry, folder, market, root, selection, found):
                 place = (candidate.rank, number, str(candidate.location))
                 other = best.get(candidate.identity)
                 if other is None:
@@ -137,13 +137,15 @@ def _order(candidate: Candidate) -> tuple[str, ...]:
 
 
 def _walk(
-    folder: Path, roots: Sequence[Path], walked: set[tuple[int, int]], found: Found
-) -> Iterator[os.DirEntry[str]]:
-    """Entries that are files. Follows links to folders once (loops end), links out of the data folders never."""
+    root: Path, roots: Sequence[Path], walked: set[tuple[int, int]], found: Found
+) -> Iterator[tuple[os.DirEntry[str], Path]]:
+    """Entries that are files, with their folders. Follows links to folders once (loops end), links out of the data
+    folders never.
+    """
     # Not by recursion: people's folders may be nested deeper than Python's calls can be.
-    waiting: list[Path | os.DirEntry[str]] = [folder]
+    waiting: list[tuple[Path | os.DirEntry[str], Path]] = [(root, root)]
     while waiting:
-        entry = waiting.pop()
+        entry, folder = waiting.pop()
         if isinstance(entry, os.DirEntry):
             try:
                 inner = _folder_of(entry, roots, found)
@@ -154,7 +156,7 @@ def _walk(
             if inner is None:
                 continue
             if inner is entry:
-                yield entry
+                yield entry, folder
                 continue
             entry = Path(entry.path)
         try:
@@ -167,7 +169,7 @@ def _walk(
         except OSError as error:
             found.refused.append(Refused(entry, _unreadable(error, "the folder"), named=False))
             continue
-        waiting += [one for one in entries if not one.name.startswith(".")]
+        waiting += [(one, entry) for one in entries if not one.name.startswith(".")]
 
 
 def _folder_of(entry: os.DirEntry[str], roots: Sequence[Path], found: Found) -> os.DirEntry[str] | Path | None:
@@ -228,9 +230,10 @@ def _inside(path: Path, roots: Sequence[Path]) -> bool:
 
 
 def _look(
-    entry: os.DirEntry[str], market: Market, root: Path, selection: Selection, found: Found
+    entry: os.DirEntry[str], folder: Path, market: Market, root: Path, selection: Selection, found: Found
 ) -> Iterator[Candidate]:
-    path = Path(entry.path)
+    # The folder's path is not taken apart again for each of its files.
+    path = folder / entry.name
     extension = extension_of(entry.name)
     if extension is None:
         name = entry.name.lower()
@@ -241,7 +244,7 @@ def _look(
         yield from _members(path, market, root, selection, found)
         return
     try:
-        recognised = identify(entry.name[: -len(extension)] + extension, path.parent.parts, market)
+        recognised = identify(entry.name[: -len(extension)] + extension, folder.parts, market)
     except NameRefused as refusal:
         found.refused.append(Refused(path, str(refusal)))
         return

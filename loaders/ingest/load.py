@@ -6,6 +6,8 @@ transaction; if one of them gives trouble, all of them are taken back and landed
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import signal
 import threading
 import time
@@ -162,10 +164,22 @@ def survey(connection: duckdb.DuckDBPyConnection | None, request: Request, befor
     change_id = ledger.last_change(connection) if connection is not None else 0
     if before is not None and before.stands(change_id):
         return before
-    found = discover(request.folders, request.market, request.selection)
-    taken = time.monotonic()
-    landed = ledger.landed_files(connection) if connection is not None else {}
-    return Survey(found, plan.plan(found, landed, verify=request.verify), change_id, taken)
+    with _uncollected():
+        found = discover(request.folders, request.market, request.selection)
+        taken = time.monotonic()
+        landed = ledger.landed_files(connection) if connection is not None else {}
+        return Survey(found, plan.plan(found, landed, verify=request.verify), change_id, taken)
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Nothing that is made within is looked through for garbage, now or later: half a million objects, and no loops."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def not_found(request: Request, found: Found) -> dict[str, list[str]]:
