@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -21,15 +21,16 @@ from loaders.errors import LoadersError
 from loaders.progress import Reporter
 from loaders.queries.about_rows import about_query
 from loaders.rendering import near
-from loaders.runs.dbt_process import ENDED, BuildEnded, BuildRequest
+from loaders.runs.dbt_process import TOLD, BuildEnded, BuildRequest
 from loaders.warehouse import readiness
 from loaders.warehouse.readiness import LastBuild, RunQuery
 
 _BAD = ("error", "fail", "runtime error")
 
-# What dbt is told besides: lines of JSON come on stdout. Its log file has what these say, and not the 9 MB that it can
-# say of each build; its reports of nodes and project, which take a second to write, are for those who call dbt by hand.
-_OPTIONS = ("--no-use-colors", "--log-format", "json", "--no-write-json", "--log-level-file", "info")
+# What dbt is told besides. What it says is heard event by event, not read from its stdout. Its log file has what a
+# terminal would show, and not the 9 MB that it can say of each build; its reports of nodes and project, which take a
+# second to write, are for those who call dbt by hand.
+_OPTIONS = ("--no-use-colors", "--log-level", "none", "--no-write-json", "--log-level-file", "info")
 
 #: What of the project decides what is built, below its folder.
 _PROJECT_FILES = ("dbt_project.yml", "profiles.yml", "packages.yml", "macros", "models", "seeds", "tests/dbt")
@@ -230,22 +231,12 @@ class DbtProcess:
         """dbt's exit status, what it said of warnings and errors, and how each node ended."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        ended = BuildEnded()
-
-        def lines(stream: Iterable[str]) -> Iterator[str]:
-            nonlocal ended
-            for line in stream:
-                if line.startswith(ENDED):
-                    ended = BuildEnded.from_json(line.removeprefix(ENDED))
-                else:
-                    yield line
-
         # One that could not begin has said why.
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(request.to_json() + "\n")
             self._process.stdin.flush()
         try:
-            printed = "\n".join(troubles_of(lines(self._process.stdout), reporter))
+            printed, ended = heard(self._process.stdout, reporter)
             status = self._process.wait()
         finally:
             if reporter is not None:
@@ -279,16 +270,21 @@ def message_of(node: Mapping[str, Any], path: Path, target: Path) -> str:
     return f"{message} (query: {near(queries[0])})" if queries else message
 
 
-def troubles_of(lines: Iterable[str], reporter: Reporter | None) -> Iterator[str]:
-    """What dbt logs as warnings and errors, and what it prints outside its log; the rest only moves the progress."""
+def heard(lines: Iterable[str], reporter: Reporter | None) -> tuple[str, BuildEnded]:
+    """What dbt said of warnings and errors, with what was printed besides; and how each node ended.
+
+    `lines` are those that its process writes to stdout. What it says of its steps only moves the progress.
+    """
+    printed, ended = [], BuildEnded()
     for line in lines:
-        try:
-            event = json.loads(line)
-            info, data = event["info"], event["data"]
-        except (ValueError, KeyError, TypeError):
-            yield line.rstrip("\n")
+        if not line.startswith(TOLD):
+            printed.append(line.rstrip("\n"))
             continue
-        if info["level"] in ("warn", "error"):
-            yield info["msg"]
-        elif info["name"] == "LogStartLine" and reporter is not None:
-            reporter.step(f"building {data['index']} of {data['total']}: {data['description']}")
+        said = json.loads(line.removeprefix(TOLD))
+        if "trouble" in said:
+            printed.append(said["trouble"])
+        elif "ended" in said:
+            ended = BuildEnded(**said["ended"])
+        elif reporter is not None:
+            reporter.step(said["step"])
+    return "\n".join(printed), ended

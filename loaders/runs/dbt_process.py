@@ -5,7 +5,8 @@ would come out as it is, so it is left out, with its tests: seeds, views, models
 night.
 
 Its arguments are options of dbt. It imports dbt and parses the project, then waits for a request, a line of JSON on
-stdin. On stdout come dbt's log as lines of JSON, then one line that begins with `ENDED`.
+stdin. Lines on stdout that begin with `TOLD` are JSON, the last of them says how the build ended; all others were
+printed by somebody.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from queue import SimpleQueue
 from typing import Any
 
-#: Before the JSON of how the build went.
-ENDED = "loaders: ended "
+#: Before an object of JSON: `step` is the node that begins, `trouble` a warning or an error, `ended` a `BuildEnded`.
+TOLD = "loaders: "
 
 #: The variable that tells the macros which nodes are left out because nothing below them changed.
 UNCHANGED = "LOADERS_UNCHANGED_NODES"
@@ -76,15 +77,6 @@ class BuildEnded:
     results: Sequence[Mapping[str, Any]] = ()
     unchanged: int = 0
 
-    @classmethod
-    def from_json(cls, text: str) -> BuildEnded:
-        """Reads what `to_json` wrote."""
-        return cls(**json.loads(text))
-
-    def to_json(self) -> str:
-        """The same as one line."""
-        return json.dumps(asdict(self))
-
 
 def nodes_to_build(manifest: Any, request: BuildRequest) -> tuple[list[str], list[str]] | None:
     """What a change concerns: full names of models and tests, and the ids of all other nodes; None for everything.
@@ -132,10 +124,16 @@ def nodes_to_build(manifest: Any, request: BuildRequest) -> tuple[list[str], lis
     return chosen, unchanged
 
 
-def build(request: BuildRequest, options: Sequence[str], manifest: Any) -> tuple[int, BuildEnded]:
+def build(
+    request: BuildRequest,
+    options: Sequence[str],
+    manifest: Any,
+    hear: Callable[[Any], None] | None = None,
+) -> tuple[int, BuildEnded]:
     """Builds in this process; gives dbt's exit status, and how each node ended.
 
-    `options` go to dbt. `manifest` is the parsed project; without one dbt parses it, and builds all of it.
+    `options` go to dbt. `manifest` is the parsed project; without one dbt parses it, and builds all of it. `hear` is
+    called with each of dbt's events.
     """
     from dbt.cli.main import dbtRunner
 
@@ -145,7 +143,7 @@ def build(request: BuildRequest, options: Sequence[str], manifest: Any) -> tuple
     os.environ.update({**request.told, UNCHANGED: " ".join(unchanged)})
     if chosen is not None:
         arguments += ["--indirect-selection", "empty", "--select", *(f"fqn:{name}" for name in names)]
-    done = dbtRunner(manifest=manifest).invoke(arguments)
+    done = dbtRunner(manifest=manifest, callbacks=[hear] if hear else []).invoke(arguments)
     results = [
         {
             "unique_id": one.node.unique_id,
@@ -166,6 +164,26 @@ def exit_status(done: Any) -> int:
         print(done.exception, file=sys.stderr)
         return 2
     return 0 if done.success else 1
+
+
+def told(**said: Any) -> str:
+    """A line of stdout."""
+    return TOLD + json.dumps(said)
+
+
+def _hear(event: Any) -> None:
+    # dbt's own log on stdout makes a line of JSON of each event, whether it is to be shown or not.
+    if event.info.level in ("warn", "error"):
+        _tell(trouble=event.info.msg)
+    elif event.info.name == "LogStartLine":
+        node = event.data
+        _tell(step=f"building {node.index} of {node.total}: {node.description}")
+
+
+def _tell(**said: Any) -> None:
+    # In one piece: dbt speaks in several threads.
+    sys.stdout.write(told(**said) + "\n")
+    sys.stdout.flush()
 
 
 def keep_everything() -> None:
@@ -199,13 +217,13 @@ def main() -> None:
     from dbt.cli.main import dbtRunner
 
     options = sys.argv[1:]
-    parsed = dbtRunner().invoke(["parse", *options])
+    parsed = dbtRunner(callbacks=[_hear]).invoke(["parse", *options])
     keep_everything()
     request = BuildRequest.from_json(requests.get())
     status, ended = exit_status(parsed), BuildEnded()
     if parsed.success:
-        status, ended = build(request, options, parsed.result)
-    print(ENDED + ended.to_json(), flush=True)
+        status, ended = build(request, options, parsed.result, _hear)
+    _tell(ended=asdict(ended))
     sys.exit(status)
 
 

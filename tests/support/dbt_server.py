@@ -24,12 +24,13 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from loaders.runs import dbt_process
-from loaders.runs.dbt_process import ENDED, BuildEnded, BuildRequest
+from loaders.runs import dbt, dbt_process
+from loaders.runs.dbt_process import BuildEnded, BuildRequest
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -46,8 +47,7 @@ def build(request: BuildRequest, project: Path, environment: dict[str, str]) -> 
     """Does so for a build of `loaders run`, which leaves out what did not change; gives how each node ended, too."""
     asked = {"arguments": ["build", "--quiet"], "request": request.to_json()}
     status, printed = _asked(asked, project, environment)
-    printed, _, ended = printed.partition(ENDED)
-    return status, printed, BuildEnded.from_json(ended) if ended else BuildEnded()
+    return status, *dbt.heard(printed.splitlines(), None)
 
 
 def _asked(request: dict[str, Any], project: Path, environment: dict[str, str]) -> tuple[int, str]:
@@ -239,7 +239,7 @@ def _run(request: dict[str, Any], manifest: Any) -> None:
     if "request" in request:
         _, *options = request["arguments"]
         status, ended = dbt_process.build(BuildRequest.from_json(request["request"]), [*options, *parsing], own)
-        print(ENDED + ended.to_json())
+        print(dbt_process.told(ended=asdict(ended)))
     else:
         done = dbtRunner(manifest=own).invoke([*request["arguments"], *parsing])
         status = dbt_process.exit_status(done)

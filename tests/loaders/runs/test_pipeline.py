@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from loaders.ingest.load import Request
 from loaders.progress import Lines
 from loaders.runs import dbt, last_run, notify, pipeline
 from loaders.runs.dbt import Built
+from loaders.runs.dbt_process import BuildEnded, told
 from loaders.runs.pipeline import Run
 from loaders.selection import Selection
 from loaders.validation import runner
@@ -450,17 +452,17 @@ def test_the_progress_of_a_build_is_its_models_and_what_is_printed_its_troubles(
         def step(self, line: str) -> None:
             steps.append(line)
 
-    def event(name: str, level: str, message: str, **data: Any) -> str:
-        return json.dumps({"info": {"name": name, "level": level, "msg": message}, "data": data}) + "\n"
-
+    ended = BuildEnded([{"unique_id": "test.a_test", "status": "fail", "message": "1 row", "compiled_code": ""}], 3)
     lines = [
-        event("MainReportVersion", "info", "Running with dbt"),
-        event("LogStartLine", "info", "1 of 2 START", index=1, total=2, description="sql table model marts.klines_5m"),
-        event("LogStartLine", "info", "2 of 2 START", index=2, total=2, description="test a_test"),
-        event("LogTestResult", "error", "2 of 2 FAIL 1 a_test"),
-        "a line that is no event\n",
+        told(step="building 1 of 2: sql table model marts.klines_5m"),
+        told(step="building 2 of 2: test a_test"),
+        told(trouble="2 of 2 FAIL 1 a_test\nwith a second line"),
+        "a line that nobody of ours wrote",
+        told(ended=asdict(ended)),
     ]
-    assert list(dbt.troubles_of(lines, Steps())) == ["2 of 2 FAIL 1 a_test", "a line that is no event"]
+    printed, last = dbt.heard([f"{line}\n" for line in lines], Steps())
+    assert printed == "2 of 2 FAIL 1 a_test\nwith a second line\na line that nobody of ours wrote"
+    assert last == ended
     assert steps == ["building 1 of 2: sql table model marts.klines_5m", "building 2 of 2: test a_test"]
 
 
