@@ -18,15 +18,15 @@ class Keyed:
     """A table and its key; the key of a raw table has `file_id` in it.
 
     `time` is the column that tells from when on a symbol's rows are rebuilt, None for a table that is made whole each
-    time. `rebuilt_also` is a condition, over the table's columns and `rebuild_from`, on earlier rows that are rebuilt,
-    too: they meet it before or after. Tables without a column `exchange` are Binance's.
+    time. `rebuilt_also` are conditions, over the table's columns and `rebuild_from`, on earlier rows that are rebuilt,
+    too: they meet one before or after. Tables without a column `exchange` are Binance's.
     """
 
     schema: str
     name: str
     key: tuple[str, ...]
     time: str | None = None
-    rebuilt_also: str | None = None
+    rebuilt_also: tuple[str, ...] = ()
     has_exchange: bool = False
     is_view: bool = False
 
@@ -42,17 +42,24 @@ class Keyed:
         The variable `changed_since` of the connection must be the least `rebuild_from` (`set_changed_since`): a join
         alone would not let the engine skip the blocks of years in which nothing changed.
         """
-        rows = relation or self.full_name
-        found = f"from {rows} as asked semi join {changed} as changed on {self._is_of} where {self._is_recent}"
-        # Of a table, the columns of the condition alone are read to find its rows.
-        if self.rebuilt_also and not rows.startswith("("):
-            found = f"from {rows} as asked where asked.rowid in (select asked.rowid {found})"
-        named = ", ".join(f"asked.{column}" for column in columns)
-        return f"(select {named} {found})"
+        rows, named = relation or self.full_name, ", ".join(f"asked.{column}" for column in columns)
+        # Each row by the first condition it meets: the engine skips blocks by a single column, not by one or another.
+        parts = []
+        for number, condition in enumerate(self._rebuilt):
+            earlier = "".join(f" and ({other}) is not true" for other in self._rebuilt[:number])
+            parts.append(
+                f"select {named} from {rows} as asked semi join {changed} as changed"
+                f" on {self._is_of} and ({condition}){earlier} where {_recent(condition)}"
+            )
+        return f"({' union all '.join(parts)})"
 
     def delete_changed_rows(self, changed: str, table: str) -> str:
-        """The statement that deletes the same rows of `table`; it holds none of them, however many they are."""
-        return f"delete from {table} as asked using {changed} as changed where {self._is_of} and ({self._is_recent})"
+        """The statements that delete the same rows of `table`; they hold none of them, however many they are."""
+        return ";".join(
+            f"delete from {table} as asked using {changed} as changed"
+            f" where {self._is_of} and ({condition}) and ({_recent(condition)})"
+            for condition in self._rebuilt
+        )
 
     @property
     def exchange(self) -> str:
@@ -61,16 +68,16 @@ class Keyed:
 
     @property
     def _is_of(self) -> str:
-        return f"{self.exchange} = changed.exchange and asked.symbol = changed.symbol and ({self._since})"
+        return f"{self.exchange} = changed.exchange and asked.symbol = changed.symbol"
 
     @property
-    def _since(self) -> str:
-        also = f" or ({self.rebuilt_also})" if self.rebuilt_also else ""
-        return f"asked.{self.time} >= rebuild_from{also}"
+    def _rebuilt(self) -> tuple[str, ...]:
+        return (f"asked.{self.time} >= rebuild_from", *self.rebuilt_also)
 
-    @property
-    def _is_recent(self) -> str:
-        return _REBUILD_FROM.sub("getvariable('changed_since')", self._since)
+
+def _recent(condition: str) -> str:
+    """The same condition of all symbols together, by a constant."""
+    return _REBUILD_FROM.sub("getvariable('changed_since')", condition)
 
 
 def set_changed_since(changed: str) -> str:
@@ -103,7 +110,7 @@ def _keyed(one: Described) -> Keyed:
         one.name,
         tuple(key),
         one.meta.get("time_column"),
-        one.meta.get("rebuild_also"),
+        tuple(one.meta.get("rebuild_also", ())),
         "exchange" in one.columns,
         one.config.get("materialized") == "view",
     )

@@ -42,12 +42,12 @@
 
         incremental_strategy: rebuild
         meta.time_column      the column compared with rebuild_from
-        meta.rebuild_also     optional: which rows before rebuild_from the model gives anew too, as a condition on its
-                              columns and rebuild_from, such as "ended_at >= rebuild_from"; an earlier rebuild_from must
-                              not exclude a row. They meet it before or after: a row that the model gives takes the
-                              place of the one of its key (meta.key, no column of which is NULL). Where one no longer
-                              meets it, what looks at the plan and the log would not find it: they say then that the
-                              rows since its time were rebuilt
+        meta.rebuild_also     optional: which rows before rebuild_from the model gives anew too, as conditions on its
+                              columns and rebuild_from, such as "ended_at >= rebuild_from", one of which is met; an
+                              earlier rebuild_from must not exclude a row. They meet it before or after: a row that the
+                              model gives takes the place of the one of its key (meta.key, no column of which is NULL).
+                              Where one no longer meets any, what looks at the plan and the log would not find it: they
+                              say then that the rows since its time were rebuilt
         meta.changes_where    optional: a condition on `ops.ingestion_changes`, such as "market = 'um'"; exchanges
                               and datasets follow from the sources below the model
 
@@ -347,9 +347,18 @@
 {%- endmacro %}
 
 
+{#- Conditions on the rows that a model, this one unless told, gives anew, by its columns and rebuild_from. -#}
+{% macro rebuilt_rows(node=none) %}
+    {%- set meta = (node or model).config.meta -%}
+    {%- do return([meta.time_column ~ ' >= rebuild_from'] + meta.get('rebuild_also', [])) -%}
+{% endmacro %}
+
+
 {% macro get_incremental_rebuild_sql(arg_dict) %}
     {%- set target = arg_dict['target_relation'] -%}
     {%- set columns = arg_dict['dest_columns'] | map(attribute='quoted') | join(', ') -%}
+    {#- One statement for each condition: the engine skips blocks by a single column, and not by one or another. #}
+    {%- for condition in rebuilt_rows() %}
     delete from {{ target }}
     using state.rebuild_plan
     where
@@ -358,14 +367,9 @@
         and {{ target }}.exchange = rebuild_plan.exchange
         {%- endif %}
         and {{ target }}.symbol = rebuild_plan.symbol
-        and (
-            {{ target }}.{{ model.config.meta['time_column'] }} >= rebuild_plan.rebuild_from
-            {%- if model.config.meta.get('rebuild_also') %}
-            or ({{ model.config.meta['rebuild_also'] }})
-            {%- endif %}
-        );
-
-    {% if model.config.meta.get('rebuild_also') -%}
+        and ({{ condition }});
+    {% endfor %}
+    {% if rebuilt_rows() | length > 1 -%}
     create or replace temporary table earlier_rows as
     select
         given.*,
@@ -395,7 +399,7 @@
             symbol,
             min({{ model.config.meta['time_column'] }}) as first_time
         from earlier_rows
-        where ({{ model.config.meta['rebuild_also'] }}) is not true
+        where ({{ rebuilt_rows()[1:] | join(' or ') }}) is not true
         group by {{ 'exchange,' if has_exchange() }} symbol
     ) as no_longer
     where

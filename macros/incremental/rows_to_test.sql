@@ -10,21 +10,33 @@
     before this one was anything but a whole build without a failure: what it left untested, or failed, is in no plan.
 -#}
 {% macro rows_to_test(relation) %}
-    {%- set condition = rows_to_test_condition() -%}
-    {%- if not condition -%}
+    {%- set changed = changed_to_test() -%}
+    {%- if not changed -%}
         {%- do return(relation) -%}
     {%- endif -%}
-    {%- set meta = graph.nodes[model.attached_node].config.meta -%}
-    {%- if meta.get('rebuild_also') and '(' not in relation | string -%}
-        {#- Rows of a table lie here and there among those that stayed: the columns of the condition alone are read to find them. -#}
-        {%- set condition = 'rowid in (select rowid from ' ~ relation ~ ' where ' ~ condition ~ ')' -%}
-    {%- endif -%}
-    {%- do return('(select * from ' ~ relation ~ ' where ' ~ condition ~ ') as rows_to_test') -%}
+    {#- Each row by the first condition it meets: the engine skips blocks by a single column, not by one or another. -#}
+    {%- set parts = [] -%}
+    {%- for condition in changed.conditions -%}
+        {%- set earlier = changed.conditions[:loop.index0] -%}
+        {%- do parts.append(
+            'select * from ' ~ relation ~ ' where ' ~ changed.symbols ~ ' and ' ~ condition
+            ~ (' and (' ~ earlier | join(' or ') ~ ') is not true' if earlier else '')
+        ) -%}
+    {%- endfor -%}
+    {%- do return('(' ~ parts | join(' union all ') ~ ') as rows_to_test') -%}
 {% endmacro %}
 
 
-{#- A condition on the rows of the model under test, or on those of a grid by `time_column`; none if all are to be tested. -#}
-{% macro rows_to_test_condition(time_column=none) %}
+{#- A condition on the rows of a grid by `time_column`, beside the model under test; none if all are to be tested. -#}
+{% macro rows_to_test_condition(time_column) %}
+    {%- set changed = changed_to_test(time_column) -%}
+    {%- do return(changed.symbols ~ ' and ' ~ changed.conditions[0] if changed else none) -%}
+{% endmacro %}
+
+
+{#- Conditions on the rows to test of the model under test, or of a grid by `time_column`: one on their symbols, and some
+    on the rows, one of which is met. None if all are to be tested. -#}
+{% macro changed_to_test(time_column=none) %}
     {%- set node = graph.nodes.get(model.attached_node) if execute -%}
     {%- set meta = node.config.get('meta', {}) if node else {} -%}
     {%- set build_before = last_whole_build() if meta.get('time_column') and may_test_less() -%}
@@ -33,16 +45,16 @@
     {%- endif -%}
     {%- set planned = run_query(changed_below(node, build_before)).rows -%}
     {%- if not planned -%}
-        {%- do return('false') -%}
+        {%- do return({'symbols': 'false', 'conditions': ['false']}) -%}
     {%- endif -%}
     {%- set rebuild_from = "timestamp '" ~ (planned | map(attribute=1) | min) ~ "'" -%}
     {%- set symbols = planned | map(attribute=0) | map('replace', "'", "''") | join("', '") -%}
-    {%- set since = (time_column or meta.time_column) ~ ' >= ' ~ rebuild_from -%}
-    {%- if meta.get('rebuild_also') and not time_column -%}
-        {%- set also = modules.re.sub('\\brebuild_from\\b', rebuild_from, meta.rebuild_also) -%}
-        {%- set since = '(' ~ since ~ ' or ' ~ also ~ ')' -%}
-    {%- endif -%}
-    {%- do return("symbol in ('" ~ symbols ~ "') and " ~ since) -%}
+    {%- set conditions = [time_column ~ ' >= rebuild_from'] if time_column else rebuilt_rows(node) -%}
+    {%- set since = [] -%}
+    {%- for condition in conditions -%}
+        {%- do since.append(modules.re.sub('\\brebuild_from\\b', rebuild_from, condition)) -%}
+    {%- endfor -%}
+    {%- do return({'symbols': "symbol in ('" ~ symbols ~ "')", 'conditions': since}) -%}
 {% endmacro %}
 
 

@@ -5,6 +5,14 @@
 {%- endmacro %}
 
 
+{#- Whether a level stands at a moment or ends then or later. Of a moment that is a constant, the engine looks at each of
+    the two columns alone before it reads the others. -#}
+{% macro ends_from(levels, moment) -%}
+    ({{ levels }}.liquidated_at is null or {{ levels }}.liquidated_at >= {{ moment }})
+        and ({{ levels }}.closed_at is null or {{ levels }}.closed_at >= {{ moment }})
+{%- endmacro %}
+
+
 {#- Whether a level ends within some steps: their prices reach its liquidation price, or too little of it is left. `steps`
     have low, high and log_share_total, of one step or the extremes of several; `closing_log_share` is the level's, its
     column of that name unless told. -#}

@@ -119,7 +119,11 @@ shown_levels as (
         on
             levels.symbol = reaches.symbol
             and {{ level_ended_at('levels') }} > reaches.first_bucket_at
-    where levels.price_bin is not null
+    where
+        levels.price_bin is not null
+        and {{ ends_from(
+            'levels', rebuild_floor() ~ " - interval '" ~ var('liquidation_heatmap_step_minutes') ~ " minutes'"
+        ) }}
 
 ),
 

@@ -200,7 +200,8 @@ carried_in as (
     left join rebuilt_extremes
         on levels.symbol = rebuilt_extremes.symbol
     where
-        {{ level_ended_at('levels') }} >= rebuild_plan.rebuild_from
+        {{ ends_from('levels', rebuild_floor()) }}
+        and {{ level_ended_at('levels') }} >= rebuild_plan.rebuild_from
         and (
             coalesce(levels.liquidated_at, levels.closed_at) is not null
             or {{ ends_within('rebuilt_extremes', 'levels', closing_log_share('levels.log_share_at_open')) }}
