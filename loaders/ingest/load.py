@@ -173,13 +173,18 @@ def survey(connection: duckdb.DuckDBPyConnection | None, request: Request, befor
 
 @contextlib.contextmanager
 def _uncollected() -> Iterator[None]:
-    """Nothing that is made within is looked through for garbage, now or later: half a million objects, and no loops."""
+    """What is made within is not looked through for garbage, now or later: half a million objects, and no loops.
+
+    What is there already is not either.
+    """
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
-    finally:
         gc.freeze()
-        gc.enable()
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def not_found(request: Request, found: Found) -> dict[str, list[str]]:

@@ -277,10 +277,17 @@ def heard(lines: Iterable[str], reporter: Reporter | None) -> tuple[str, BuildEn
     """
     printed, ended = [], BuildEnded()
     for line in lines:
-        if not line.startswith(TOLD):
-            printed.append(line.rstrip("\n"))
+        before, is_told, rest = line.rstrip("\n").partition(TOLD)
+        if before or not is_told:
+            printed.append(before)
+        if not is_told:
             continue
-        said = json.loads(line.removeprefix(TOLD))
+        try:
+            said = json.loads(rest)
+        except ValueError:
+            # A process that was killed in the middle of it.
+            printed.append(rest)
+            continue
         if "trouble" in said:
             printed.append(said["trouble"])
         elif "ended" in said:

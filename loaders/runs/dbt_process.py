@@ -5,8 +5,8 @@ would come out as it is, so it is left out, with its tests: seeds, views, models
 night.
 
 Its arguments are options of dbt. It imports dbt and parses the project, then waits for a request, a line of JSON on
-stdin. Lines on stdout that begin with `TOLD` are JSON, the last of them says how the build ended; all others were
-printed by somebody.
+stdin. What stands behind `TOLD` in a line of stdout is JSON, and the last of it says how the build ended; the rest was
+printed by something else.
 """
 
 from __future__ import annotations
@@ -21,8 +21,12 @@ from dataclasses import asdict, dataclass, field
 from queue import SimpleQueue
 from typing import Any
 
-#: Before an object of JSON: `step` is the node that begins, `trouble` a warning or an error, `ended` a `BuildEnded`.
-TOLD = "loaders: "
+#: Before an object of JSON, as in the sequences of RFC 7464: nobody prints that character. `step` is the node that
+#: begins, `trouble` a warning or an error, `ended` a `BuildEnded`.
+TOLD = "\x1e"
+
+# dbt speaks in several threads.
+_speaking = threading.Lock()
 
 #: The variable that tells the macros which nodes are left out because nothing below them changed.
 UNCHANGED = "LOADERS_UNCHANGED_NODES"
@@ -174,16 +178,18 @@ def told(**said: Any) -> str:
 def _hear(event: Any) -> None:
     # dbt's own log on stdout makes a line of JSON of each event, whether it is to be shown or not.
     if event.info.level in ("warn", "error"):
-        _tell(trouble=event.info.msg)
+        from dbt_common.events.functions import env_scrubber
+
+        _tell(trouble=env_scrubber(event.info.msg))
     elif event.info.name == "LogStartLine":
         node = event.data
         _tell(step=f"building {node.index} of {node.total}: {node.description}")
 
 
 def _tell(**said: Any) -> None:
-    # In one piece: dbt speaks in several threads.
-    sys.stdout.write(told(**said) + "\n")
-    sys.stdout.flush()
+    with _speaking:
+        sys.stdout.write(told(**said) + "\n")
+        sys.stdout.flush()
 
 
 def keep_everything() -> None:

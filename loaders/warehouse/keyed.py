@@ -43,22 +43,25 @@ class Keyed:
         alone would not let the engine skip the blocks of years in which nothing changed.
         """
         rows, named = relation or self.full_name, ", ".join(f"asked.{column}" for column in columns)
-        # Each row by the first condition it meets: the engine skips blocks by a single column, not by one or another.
+        # Each row by the first condition that it meets: the engine cannot skip blocks by an `or` of several columns.
         parts = []
         for number, condition in enumerate(self._rebuilt):
             earlier = "".join(f" and ({other}) is not true" for other in self._rebuilt[:number])
             parts.append(
                 f"select {named} from {rows} as asked semi join {changed} as changed"
-                f" on {self._is_of} and ({condition}){earlier} where {_recent(condition)}"
+                f" on {self._is_of} and ({condition}){earlier} where ({_recent(condition)})"
             )
         return f"({' union all '.join(parts)})"
 
     def delete_changed_rows(self, changed: str, table: str) -> str:
-        """The statements that delete the same rows of `table`; they hold none of them, however many they are."""
-        return ";".join(
+        """The statement that deletes the same rows of `table`, where no earlier ones are rebuilt.
+
+        It holds none of them, however many they are.
+        """
+        (condition,) = self._rebuilt
+        return (
             f"delete from {table} as asked using {changed} as changed"
-            f" where {self._is_of} and ({condition}) and ({_recent(condition)})"
-            for condition in self._rebuilt
+            f" where {self._is_of} and {condition} and {_recent(condition)}"
         )
 
     @property
@@ -103,6 +106,9 @@ def _keyed(one: Described) -> Keyed:
     key = one.meta.get("key")
     if not key:
         raise SchemaUnreadable(f"{one.path}: {one.name} has no meta.key: name the columns that tell its rows apart")
+    rebuilt_also = one.meta.get("rebuild_also", [])
+    if not (isinstance(rebuilt_also, list) and all(isinstance(condition, str) for condition in rebuilt_also)):
+        raise SchemaUnreadable(f"{one.path}: meta.rebuild_also of {one.name} is no list of conditions")
     if one.schema == "raw":
         return Keyed("raw", one.name, (*key, "file_id"))
     return Keyed(
@@ -110,7 +116,7 @@ def _keyed(one: Described) -> Keyed:
         one.name,
         tuple(key),
         one.meta.get("time_column"),
-        tuple(one.meta.get("rebuild_also", ())),
+        tuple(rebuilt_also),
         "exchange" in one.columns,
         one.config.get("materialized") == "view",
     )

@@ -43,11 +43,11 @@
         incremental_strategy: rebuild
         meta.time_column      the column compared with rebuild_from
         meta.rebuild_also     optional: which rows before rebuild_from the model gives anew too, as conditions on its
-                              columns and rebuild_from, such as "ended_at >= rebuild_from", one of which is met; an
-                              earlier rebuild_from must not exclude a row. They meet it before or after: a row that the
-                              model gives takes the place of the one of its key (meta.key, no column of which is NULL).
-                              Where one no longer meets any, what looks at the plan and the log would not find it: they
-                              say then that the rows since its time were rebuilt
+                              columns and rebuild_from, such as "ended_at >= rebuild_from"; an earlier rebuild_from
+                              must not exclude a row. Rows meet at least one, before or after: a row that the model
+                              gives takes the place of the one of its key (meta.key, no column of which is NULL). Where
+                              a row no longer meets any, what looks at the plan and the log would not find it: they say
+                              then that the rows since its time were rebuilt
         meta.changes_where    optional: a condition on `ops.ingestion_changes`, such as "market = 'um'"; exchanges
                               and datasets follow from the sources below the model
 
@@ -357,7 +357,7 @@
 {% macro get_incremental_rebuild_sql(arg_dict) %}
     {%- set target = arg_dict['target_relation'] -%}
     {%- set columns = arg_dict['dest_columns'] | map(attribute='quoted') | join(', ') -%}
-    {#- One statement for each condition: the engine skips blocks by a single column, and not by one or another. #}
+    {#- One statement for each condition: the engine cannot skip blocks by an `or` of several columns. #}
     {%- for condition in rebuilt_rows() %}
     delete from {{ target }}
     using state.rebuild_plan

@@ -14,12 +14,12 @@
     {%- if not changed -%}
         {%- do return(relation) -%}
     {%- endif -%}
-    {#- Each row by the first condition it meets: the engine skips blocks by a single column, not by one or another. -#}
+    {#- Each row by the first condition that it meets: the engine cannot skip blocks by an `or` of several columns. -#}
     {%- set parts = [] -%}
     {%- for condition in changed.conditions -%}
         {%- set earlier = changed.conditions[:loop.index0] -%}
         {%- do parts.append(
-            'select * from ' ~ relation ~ ' where ' ~ changed.symbols ~ ' and ' ~ condition
+            'select * from ' ~ relation ~ ' where ' ~ changed.symbols ~ ' and (' ~ condition ~ ')'
             ~ (' and (' ~ earlier | join(' or ') ~ ') is not true' if earlier else '')
         ) -%}
     {%- endfor -%}
@@ -35,7 +35,7 @@
 
 
 {#- Conditions on the rows to test of the model under test, or of a grid by `time_column`: one on their symbols, and some
-    on the rows, one of which is met. None if all are to be tested. -#}
+    on the rows, at least one of which is met. None if all are to be tested. -#}
 {% macro changed_to_test(time_column=none) %}
     {%- set node = graph.nodes.get(model.attached_node) if execute -%}
     {%- set meta = node.config.get('meta', {}) if node else {} -%}

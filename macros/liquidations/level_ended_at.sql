@@ -5,11 +5,13 @@
 {%- endmacro %}
 
 
-{#- Whether a level stands at a moment or ends then or later. Of a moment that is a constant, the engine looks at each of
-    the two columns alone before it reads the others. -#}
+{#- Whether a level ends at a moment, or later, or not at all; it may be opened later, too. Where the moment is a
+    constant, the engine looks at each of the two columns alone before it reads the others. -#}
 {% macro ends_from(levels, moment) -%}
-    ({{ levels }}.liquidated_at is null or {{ levels }}.liquidated_at >= {{ moment }})
-        and ({{ levels }}.closed_at is null or {{ levels }}.closed_at >= {{ moment }})
+    (
+            ({{ levels }}.liquidated_at is null or {{ levels }}.liquidated_at >= {{ moment }})
+            and ({{ levels }}.closed_at is null or {{ levels }}.closed_at >= {{ moment }})
+        )
 {%- endmacro %}
 
 

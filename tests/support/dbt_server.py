@@ -47,7 +47,7 @@ def build(request: BuildRequest, project: Path, environment: dict[str, str]) -> 
     """Does so for a build of `loaders run`, which leaves out what did not change; gives how each node ended, too."""
     asked = {"arguments": ["build", "--quiet"], "request": request.to_json()}
     status, printed = _asked(asked, project, environment)
-    return status, *dbt.heard(printed.splitlines(), None)
+    return status, *dbt.heard(printed.split("\n"), None)
 
 
 def _asked(request: dict[str, Any], project: Path, environment: dict[str, str]) -> tuple[int, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -25,8 +26,8 @@ from loaders.ingest import load
 from loaders.ingest.load import Request
 from loaders.progress import Lines
 from loaders.runs import dbt, last_run, notify, pipeline
-from loaders.runs.dbt import Built
-from loaders.runs.dbt_process import BuildEnded, told
+from loaders.runs.dbt import Built, DbtProcess
+from loaders.runs.dbt_process import BuildEnded, BuildRequest, told
 from loaders.runs.pipeline import Run
 from loaders.selection import Selection
 from loaders.validation import runner
@@ -457,13 +458,40 @@ def test_the_progress_of_a_build_is_its_models_and_what_is_printed_its_troubles(
         told(step="building 1 of 2: sql table model marts.klines_5m"),
         told(step="building 2 of 2: test a_test"),
         told(trouble="2 of 2 FAIL 1 a_test\nwith a second line"),
-        "a line that nobody of ours wrote",
+        "loaders: a line that nobody of ours wrote",
+        "text without an end" + told(trouble="and a trouble"),
         told(ended=asdict(ended)),
+        told(ended=asdict(ended))[:20],
     ]
     printed, last = dbt.heard([f"{line}\n" for line in lines], Steps())
-    assert printed == "2 of 2 FAIL 1 a_test\nwith a second line\na line that nobody of ours wrote"
+    assert printed.splitlines() == [
+        "2 of 2 FAIL 1 a_test",
+        "with a second line",
+        "loaders: a line that nobody of ours wrote",
+        "text without an end",
+        "and a trouble",
+        told(ended=asdict(ended))[1:20],
+    ]
     assert last == ended
     assert steps == ["building 1 of 2: sql table model marts.klines_5m", "building 2 of 2: test a_test"]
+
+
+def test_what_dbt_says_of_a_build_is_heard(passed: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    passed.lend_environment(monkeypatch)
+    passed.change("update marts.open_interest_5m set open_interest = -1 where symbol = 'AAAUSDT'")
+    steps: list[str] = []
+
+    class Steps(Lines):
+        def step(self, line: str) -> None:
+            steps.append(line)
+
+    with contextlib.closing(DbtProcess(passed.project, passed.path)) as process:
+        status, printed, ended = process.build(BuildRequest(test_everything=True), Steps())
+    assert status == 1
+    assert "open_interest_is_positive_or_unknown" in {one["unique_id"].split(".")[2] for one in ended.results}
+    assert "Failure in test open_interest_is_positive_or_unknown" in printed
+    assert any(step.endswith("sql incremental model marts.klines_5m") for step in steps)
+    assert all(step.startswith("building ") for step in steps if step)
 
 
 def test_a_failing_test_of_dbt_names_symbols_days_and_its_query(house: Warehouse) -> None:
