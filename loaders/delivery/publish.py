@@ -22,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -141,12 +142,11 @@ class Begun:
 
     def _copy(self) -> bool:
         try:
-            with self.target.open("rb") as source, self._part.open("wb") as copy:
-                while not self._stopped.is_set():
-                    read = source.read(_COPIED_AT_ONCE)
-                    if not read:
-                        return True
-                    copy.write(read)
+            with self.target.open("rb", buffering=0) as source, self._part.open("wb", buffering=0) as copy:
+                size = os.fstat(source.fileno()).st_size
+                while not self._stopped.is_set() and _copy_piece(source, copy):
+                    pass
+                return copy.tell() == size
         except OSError:
             with contextlib.suppress(OSError):
                 self._part.unlink(missing_ok=True)
@@ -172,6 +172,18 @@ def begin(path: Path, target: Path) -> Begun | None:
     except OSError:
         lock.release()
         return None
+
+
+def _copy_piece(source: FileIO, copy: FileIO) -> int:
+    """Copies what comes next; gives how many bytes, 0 at the end."""
+    try:
+        # Within the system, it takes half the time or less.
+        return os.copy_file_range(source.fileno(), copy.fileno(), _COPIED_AT_ONCE)
+    except (AttributeError, OSError):
+        # Not every system can, nor from every disk to every other. What else is wrong is told by these.
+        read = source.read(_COPIED_AT_ONCE)
+        copy.write(read)
+        return len(read)
 
 
 def _remove(part: Path) -> None:

@@ -82,8 +82,8 @@
 
         select
             plan.*,
-            -- However little of a symbol landed: what a night compares it with, or carries in, is more.
-            coalesce(landed.landed_rows, 0) + 10000 as row_count
+            -- however little of a symbol landed
+            coalesce(landed.landed_rows, 0) + {{ model.config.meta.get('rows_beside', 1000) }} as row_count
         from plan
         left join landed
             on
@@ -106,11 +106,15 @@
         exchange,
         symbol,
         rebuild_from,
-        -- A symbol that crosses a multiple is a part of its own.
+        -- A large symbol that crosses a multiple is a part of its own.
         dense_rank() over (
             order by
                 (rows_so_far - row_count) // {{ var('rebuild_rows_at_once') }},
-                rows_so_far // {{ var('rebuild_rows_at_once') }}
+                case
+                    when row_count * 10 > {{ var('rebuild_rows_at_once') }}
+                        then rows_so_far // {{ var('rebuild_rows_at_once') }}
+                    else (rows_so_far - row_count) // {{ var('rebuild_rows_at_once') }}
+                end
         ) as part
     from counted
 {%- endmacro %}

@@ -24,11 +24,27 @@
                 symbol,
                 max(bucket_at) as newest_bucket_at
             from {{ this }}
+            where bucket_at >= {{ rebuild_floor() }} - interval '1 day'
             group by symbol
         ) as built
             on rebuild_plan.symbol = built.symbol
         where rebuild_plan.model = '{{ this.name }}'
         group by rebuild_plan.symbol;
+
+        -- of the few whose newest step is older: by a join, so that nothing is read where there are none
+        update heatmap_windows
+        set built_bucket_at = older.newest_bucket_at
+        from (
+            select
+                built.symbol,
+                max(built.bucket_at) as newest_bucket_at
+            from {{ this }} as built
+            inner join heatmap_windows as without_steps
+                on built.symbol = without_steps.symbol
+            where without_steps.built_bucket_at is null
+            group by built.symbol
+        ) as older
+        where heatmap_windows.symbol = older.symbol;
 
         -- by a join, so that no level is read where every symbol has steps, as on most nights
         delete from heatmap_windows

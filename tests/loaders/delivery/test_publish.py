@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import stat
@@ -263,9 +264,18 @@ def test_two_do_not_publish_at_once(passed: Warehouse) -> None:
         publish.publish(settings, passed.folder / "nothing.duckdb", target)
 
 
-def test_a_publication_that_was_begun_leaves_nothing_where_it_does_not_come(passed: Warehouse) -> None:
+@pytest.mark.parametrize("copied_by", ["the system", "hand"])
+def test_a_publication_that_was_begun_leaves_nothing_where_it_does_not_come(
+    passed: Warehouse, monkeypatch: pytest.MonkeyPatch, copied_by: str
+) -> None:
     """The copy is taken away, and others may publish; as long as it is there, they may not."""
     target = target_of(passed)
+    if copied_by == "hand":
+
+        def cannot(*_: object) -> int:
+            raise OSError("not from this disk to that")
+
+        monkeypatch.setattr(os, "copy_file_range", cannot)
     assert publish.begin(passed.path, target) is None
     before = published(passed).path.read_bytes()
     # What lies there is replaced, not written into: it may be a link.
@@ -310,10 +320,10 @@ def test_a_copy_that_does_not_stand_is_made_again(passed: Warehouse, monkeypatch
 
     plain_open = Path.open
 
-    def full(self: Path, *arguments: Any) -> Any:
+    def full(self: Path, *arguments: Any, **more: Any) -> Any:
         if self.suffix == ".part":
             raise OSError("no space left")
-        return plain_open(self, *arguments)
+        return plain_open(self, *arguments, **more)
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "open", full)
