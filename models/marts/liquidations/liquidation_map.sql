@@ -1,11 +1,5 @@
 with
 
-levels as (
-
-    select * from {{ ref('liquidation_levels') }}
-
-),
-
 last_candles as (
 
     select
@@ -17,20 +11,48 @@ last_candles as (
 
 ),
 
--- The sum of logarithms never rises, so the lowest value is the last.
+-- Each candle's end is a step of the timeline.
 states as (
 
     select
         last_candles.symbol,
         last_candles.as_of,
         last_candles.last_price,
-        {{ as_double('min(timeline.log_share_total)') }} as log_share_total
+        {{ as_double('timeline.log_share_total') }} as log_share_total
     from last_candles
     inner join {{ ref('int_liquidation_timeline') }} as timeline
         on
             last_candles.symbol = timeline.symbol
-            and last_candles.as_of >= timeline.step_at
-    group by last_candles.symbol, last_candles.as_of, last_candles.last_price
+            and last_candles.as_of = timeline.step_at
+
+),
+
+first_state as (
+
+    select min(as_of) as as_of from states
+
+),
+
+-- Those that stand, and those that a snapshot after the last candle ended; one condition after the other, so that the
+-- engine reads no level that ended before.
+levels as (
+
+    select * from {{ ref('liquidation_levels') }}
+    where
+        liquidated_at is null
+        and closed_at is null
+
+    union all
+
+    select * from {{ ref('liquidation_levels') }}
+    where liquidated_at > (select first_state.as_of from first_state)
+
+    union all
+
+    select * from {{ ref('liquidation_levels') }}
+    where
+        liquidated_at is null
+        and closed_at > (select first_state.as_of from first_state)
 
 ),
 

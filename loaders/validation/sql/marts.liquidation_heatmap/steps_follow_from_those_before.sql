@@ -136,40 +136,39 @@ steps as (
 
 ),
 
-levels as (
-
-    select
-        symbol,
-        side,
-        opened_at,
-        coalesce(liquidated_at, closed_at, timestamp '9999-12-31') as ended_at,
-        cast(volume_usd as double) as volume_usd,
-        cast(log_share_at_open as double) as log_share_at_open
-    from marts.liquidation_levels
-    where
-        price_bin is not null
-        and coalesce(liquidated_at, closed_at, timestamp '9999-12-31') >= (select since.bucket_at from since)
-
-),
-
--- What opens and ends within one step is taken away as it was added.
+-- What opens and ends within one step is taken away as it was added. Each in a query of its own, so that the engine
+-- reads no more of each than moved.
 moves as (
 
     select
         symbol,
         side,
         opened_at as moved_at,
+        1 as direction,
         volume_usd,
         log_share_at_open
-    from levels
+    from marts.liquidation_levels
+    where price_bin is not null and opened_at > (select since.bucket_at from since)
     union all
     select
         symbol,
         side,
-        ended_at,
-        -volume_usd as volume_usd,
+        liquidated_at as moved_at,
+        -1 as direction,
+        volume_usd,
         log_share_at_open
-    from levels
+    from marts.liquidation_levels
+    where price_bin is not null and liquidated_at > (select since.bucket_at from since)
+    union all
+    select
+        symbol,
+        side,
+        closed_at as moved_at,
+        -1 as direction,
+        volume_usd,
+        log_share_at_open
+    from marts.liquidation_levels
+    where price_bin is not null and liquidated_at is null and closed_at > (select since.bucket_at from since)
 
 ),
 
@@ -179,7 +178,10 @@ moved as (
         steps.symbol,
         steps.side,
         steps.bucket_at,
-        sum(moves.volume_usd * exp(steps.log_share_total - moves.log_share_at_open)) as volume_usd
+        sum(
+            moves.direction * cast(moves.volume_usd as double)
+            * exp(steps.log_share_total - cast(moves.log_share_at_open as double))
+        ) as volume_usd
     from steps
     inner join moves
         on
