@@ -30,7 +30,14 @@ import duckdb
 from filelock import FileLock, Timeout
 
 from loaders import warehouse
-from loaders.errors import LoadersError, NotPublishable, PathRefused, PlaceUnwritable, PublishedBusy
+from loaders.errors import (
+    LoadersError,
+    NotPublishable,
+    PathRefused,
+    PlaceUnwritable,
+    PublishedBusy,
+    WarehouseBusy,
+)
 from loaders.paths import is_text, printable
 from loaders.rendering import size
 from loaders.settings import Settings
@@ -81,7 +88,7 @@ Withheld = tuple[tuple[str, str, str], ...]
 _PART = "published part"
 # What is lost with the process is begun anew: a log of it would be written, and copied into the file, for nothing.
 _UNLOGGED = "recovery_mode no_wal_writes"
-_COPIED_AT_ONCE = 1 << 24
+_COPIED_AT_ONCE = 1 << 26
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +152,7 @@ class Begun:
             with self.target.open("rb", buffering=0) as source, self._part.open("wb", buffering=0) as copy:
                 size = os.fstat(source.fileno()).st_size
                 while not self._stopped.is_set() and _copy_piece(source, copy):
-                    pass
+                    _leave_memory((source, copy))
                 return copy.tell() == size
         except OSError:
             with contextlib.suppress(OSError):
@@ -175,15 +182,24 @@ def begin(path: Path, target: Path) -> Begun | None:
 
 
 def _copy_piece(source: FileIO, copy: FileIO) -> int:
-    """Copies what comes next; gives how many bytes, 0 at the end."""
-    try:
-        # Within the system, it takes half the time or less.
-        return os.copy_file_range(source.fileno(), copy.fileno(), _COPIED_AT_ONCE)
-    except (AttributeError, OSError):
-        # Not every system can, nor from every disk to every other. What else is wrong is told by these.
-        read = source.read(_COPIED_AT_ONCE)
-        copy.write(read)
-        return len(read)
+    """Copies what comes next; gives 0 at the end."""
+    # Within the system, it takes half the time or less; not every system can, nor from every disk to every other.
+    with contextlib.suppress(AttributeError, OSError):
+        if copied := os.copy_file_range(source.fileno(), copy.fileno(), _COPIED_AT_ONCE):
+            return copied
+    # By hand, too, where the system says that nothing is left. What a short write loses is told by the size.
+    read = source.read(_COPIED_AT_ONCE)
+    copy.write(read)
+    return len(read)
+
+
+def _leave_memory(files: Iterable[FileIO]) -> None:
+    """Gives back the system's memory for what was copied: whoever reads the warehouse meanwhile has it, then."""
+    for file in files:
+        with contextlib.suppress(AttributeError, OSError):
+            # What is not on the disk yet stays in memory.
+            os.fdatasync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, file.tell(), os.POSIX_FADV_DONTNEED)
 
 
 def _remove(part: Path) -> None:
@@ -313,9 +329,8 @@ def _publish(
             "temp_directory": str(spill),
         }
         with duckdb.connect(config=config) as connection:
-            # Views name their database, so it must have its own name here. No writer can come in while it is attached.
-            connection.execute(f"attach {literal(path)} as {quote(name)} (read_only)")
-            connection.execute(f"use {quote(name)}")
+            source = _Source(connection, path, name)
+            source.attach()
             connection.execute("set TimeZone = 'UTC'")
 
             def read(sql: str) -> list[tuple[Any, ...]]:
@@ -342,7 +357,7 @@ def _publish(
             validation = readiness.last_validation(read)
             assert validation is not None
             job_id = job_id or validation.job_id
-            copier = _Copier(connection, settings.project(), withheld, part)
+            copier = _Copier(connection, settings.project(), withheld, source, part)
             carries_over = (
                 before is not None
                 and _can_begin_with(read, before, withheld)
@@ -379,6 +394,32 @@ def _publish(
     return Publication(
         target, published_at, job_id, state.change_id, rows, size, withheld, changed=tuple(copier.changed)
     )
+
+
+class _Source:
+    """The warehouse, attached for reading: no writer can come in meanwhile, and one that came in between is noticed."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path, name: str) -> None:
+        self.connection, self.path, self.name = connection, path, name
+        self._files: list[tuple[int, ...] | None] | None = None
+
+    def attach(self) -> None:
+        """Views name their database, so it has its own name. Raises `WarehouseBusy` if it is not what it was before."""
+        try:
+            self.connection.execute(f"attach {literal(self.path)} as {quote(self.name)} (read_only)")
+        except duckdb.IOException as error:
+            raise WarehouseBusy(self.path, warehouse.holder_of(self.path) or "another process") from error
+        self.connection.execute(f"use {quote(self.name)}")
+        files = [_file_of(file) if file.exists() else None for file in (self.path, _beside(self.path, ".wal"))]
+        if self._files not in (None, files):
+            raise WarehouseBusy(self.path, "another writer, which has just changed it")
+        self._files = files
+
+    def renew(self) -> None:
+        """Frees what the engine holds of it."""
+        self.connection.execute("use memory")
+        self.connection.execute(f"detach {quote(self.name)}")
+        self.attach()
 
 
 @dataclass(frozen=True, slots=True)
@@ -505,11 +546,13 @@ class _Copier:
         connection: duckdb.DuckDBPyConnection,
         project: Path,
         withheld: tuple[tuple[str, str, str], ...],
+        source: _Source,
         part: Path,
     ) -> None:
         self.connection = connection
         self.project = project
         self.withheld = withheld
+        self.source = source
         self.part = part
         self.changed: list[str] = []
         # Of all tables at once: the engine goes through its whole catalog for each question.
@@ -541,6 +584,7 @@ class _Copier:
                 self._one(f"select count(*) from {one.changed_rows(table, source)}"),
                 self._one(f"select count(*) from {source}"),
             )
+        self.source.renew()
         tables = self.followed.values()
         return sum(one.changed_rows for one in tables) * 2 <= sum(one.rows for one in tables)
 
@@ -570,13 +614,14 @@ class _Copier:
         return rows
 
     def _let_go(self) -> None:
-        """Frees what the engine holds of the new file: it gives memory about deleted rows back with the file only.
+        """Frees what the engine holds of both files: it gives memory about deleted rows back with the file only.
 
         That is 256 KiB for each group of 122,880 rows of which some are deleted (duckdb/duckdb#23964 makes it less).
         """
         # Nothing but the checkpoint has what was committed.
         self.connection.execute(f"checkpoint {quote(_PART)}")
         self.connection.execute(f"detach {quote(_PART)}")
+        self.source.renew()
         _attach(self.connection, self.part)
 
     def _copy_table(self, schema: str, name: str, to_schema: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import shutil
@@ -18,7 +19,7 @@ from filelock import FileLock
 
 from loaders.delivery import publish
 from loaders.delivery.publish import Publication
-from loaders.errors import NotPublishable, PlaceUnwritable, PublishedBusy, WarehouseMissing
+from loaders.errors import NotPublishable, PlaceUnwritable, PublishedBusy, WarehouseBusy, WarehouseMissing
 from tests.support import commands
 from tests.support.warehouse import Warehouse
 
@@ -264,18 +265,22 @@ def test_two_do_not_publish_at_once(passed: Warehouse) -> None:
         publish.publish(settings, passed.folder / "nothing.duckdb", target)
 
 
-@pytest.mark.parametrize("copied_by", ["the system", "hand"])
+@pytest.mark.parametrize("copied_by", ["the system", "hand", "both in turn"])
 def test_a_publication_that_was_begun_leaves_nothing_where_it_does_not_come(
     passed: Warehouse, monkeypatch: pytest.MonkeyPatch, copied_by: str
 ) -> None:
     """The copy is taken away, and others may publish; as long as it is there, they may not."""
     target = target_of(passed)
-    if copied_by == "hand":
+    within_the_system, pieces = os.copy_file_range, itertools.count()
 
-        def cannot(*_: object) -> int:
+    def copy_file_range(source: int, copy: int, count: int) -> int:
+        is_odd = next(pieces) % 2
+        if copied_by == "hand" or (copied_by == "both in turn" and is_odd):
             raise OSError("not from this disk to that")
+        return within_the_system(source, copy, count)
 
-        monkeypatch.setattr(os, "copy_file_range", cannot)
+    monkeypatch.setattr(os, "copy_file_range", copy_file_range)
+    monkeypatch.setattr(publish, "_COPIED_AT_ONCE", 4096)
     assert publish.begin(passed.path, target) is None
     before = published(passed).path.read_bytes()
     # What lies there is replaced, not written into: it may be a link.
@@ -289,6 +294,7 @@ def test_a_publication_that_was_begun_leaves_nothing_where_it_does_not_come(
     part = target.parent / "marts.duckdb.part"
     assert not part.is_symlink()
     assert part.read_bytes() == before
+    assert next(pieces) > 2
     assert publish.begin(passed.path, target) is None
     with pytest.raises(PublishedBusy):
         publish.publish(passed.settings, passed.path, target)
@@ -306,7 +312,7 @@ def test_a_publication_that_was_begun_leaves_nothing_where_it_does_not_come(
 
 
 def test_a_copy_that_does_not_stand_is_made_again(passed: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where it failed, where another file was put there meanwhile, and where it was to go elsewhere."""
+    """Where it failed or ended early, where another file was put there meanwhile, and where it was to go elsewhere."""
     target = published(passed).path
 
     def rebuilt(begun: publish.Begun | None) -> Publication:
@@ -331,6 +337,12 @@ def test_a_copy_that_does_not_stand_is_made_again(passed: Warehouse, monkeypatch
         assert begun is not None
         assert not begun.is_copy_of(target)
     rebuilt(begun)
+    with monkeypatch.context() as patch:
+        patch.setattr(publish, "_copy_piece", lambda *_: 0)
+        begun = publish.begin(passed.path, target)
+        assert begun is not None
+        assert not begun.is_copy_of(target)
+    rebuilt(begun)
     begun = publish.begin(passed.path, target)
     assert begun is not None
     assert begun.is_copy_of(target)
@@ -343,6 +355,43 @@ def test_a_copy_that_does_not_stand_is_made_again(passed: Warehouse, monkeypatch
     other = published(passed, target=passed.folder / "other.duckdb", begun=begun)
     assert other.path.name == "other.duckdb"
     rebuilt(begun)
+
+
+@pytest.mark.parametrize("comes", ["and writes", "and stays"])
+def test_a_writer_that_comes_between_two_tables_is_noticed(
+    passed: Warehouse, monkeypatch: pytest.MonkeyPatch, comes: str
+) -> None:
+    """The warehouse is opened anew for each large table; what is published is of one state, or nothing is."""
+    target = published(passed).path
+    before = target.read_bytes()
+    another_build(passed, models=[("klines_5m", "AAAUSDT", "2024-03-02 23:55:00")])
+    attach, times = publish._Source.attach, itertools.count()
+
+    def attach_late(source: publish._Source) -> None:
+        if next(times) != 2:
+            attach(source)
+        elif comes == "and writes":
+            passed.change("update marts.klines_5m set open = open + 1")
+            attach(source)
+        else:
+            hold = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
+            with subprocess.Popen(
+                [sys.executable, "-c", hold, str(passed.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            ) as other:
+                assert other.stdout is not None
+                other.stdout.readline()
+                try:
+                    attach(source)
+                finally:
+                    other.communicate()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(publish._Source, "attach", attach_late)
+        with pytest.raises(WarehouseBusy):
+            published(passed)
+    assert next(times) == 3
+    assert target.read_bytes() == before
+    assert beside(target) == {"marts.duckdb", "marts.duckdb.lock"}
 
 
 def test_the_command_says_what_it_did_or_why_not(passed: Warehouse) -> None:
