@@ -82,7 +82,7 @@
 
         select
             plan.*,
-            -- however little of a symbol landed
+            -- A symbol of which little landed costs something, too.
             coalesce(landed.landed_rows, 0) + {{ model.config.meta.get('rows_beside', 1000) }} as row_count
         from plan
         left join landed

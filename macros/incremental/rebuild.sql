@@ -48,8 +48,8 @@
                               gives takes the place of the one of its key (meta.key, no column of which is NULL). Where
                               a row no longer meets any, what looks at the plan and the log would not find it: they say
                               then that the rows since its time were rebuilt
-        meta.rows_beside      optional: about how many older rows of each symbol the model goes through on a night, 1,000
-                              unless told, for what is built at once (in_parts.sql)
+        meta.rows_beside      optional: about how many older rows of each symbol the model holds, and does not only
+                              read, beside those that landed, 1,000 unless told: for what is built at once (in_parts.sql)
         meta.changes_where    optional: a condition on `ops.ingestion_changes`, such as "market = 'um'"; exchanges
                               and datasets follow from the sources below the model
 

@@ -11,6 +11,7 @@
 {% macro move_heatmap_window() %}
     {%- if execute and load_cached_relation(this) is not none and not should_full_refresh() -%}
         {%- set step_minutes = var('liquidation_heatmap_step_minutes') -%}
+        -- Most symbols have their newest step within a day of what is rebuilt; those of the others are looked up below.
         create or replace temporary table heatmap_windows as
         select
             rebuild_plan.symbol,

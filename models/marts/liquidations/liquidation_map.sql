@@ -11,7 +11,7 @@ last_candles as (
 
 ),
 
--- Each candle's end is a step of the timeline.
+-- Each candle's end is a step of the timeline, where both are built from the same changes.
 states as (
 
     select
@@ -27,14 +27,20 @@ states as (
 
 ),
 
-first_state as (
+-- NULL on most nights: nothing comes after a last candle, however long ago a symbol had its own.
+first_outlasted as (
 
-    select min(as_of) as as_of from states
+    select min(states.as_of) as as_of
+    from states
+    inner join {{ ref('int_liquidation_timeline') }} as timeline
+        on
+            states.symbol = timeline.symbol
+            and states.as_of < timeline.step_at
 
 ),
 
--- Those that stand, and those that a snapshot after the last candle ended; one condition after the other, so that the
--- engine reads no level that ended before.
+-- Those that stand, and those that ended after the last candle, by a mark price or by a snapshot: one condition after
+-- the other, so that the engine skips what ended before.
 levels as (
 
     select * from {{ ref('liquidation_levels') }}
@@ -45,14 +51,14 @@ levels as (
     union all
 
     select * from {{ ref('liquidation_levels') }}
-    where liquidated_at > (select first_state.as_of from first_state)
+    where liquidated_at > (select first_outlasted.as_of from first_outlasted)
 
     union all
 
     select * from {{ ref('liquidation_levels') }}
     where
         liquidated_at is null
-        and closed_at > (select first_state.as_of from first_state)
+        and closed_at > (select first_outlasted.as_of from first_outlasted)
 
 ),
 
