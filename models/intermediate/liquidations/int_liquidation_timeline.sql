@@ -70,6 +70,7 @@ mark_klines as (
         and klines.kline_type = 'mark'
         and klines.interval in ('1m', '5m')
         and klines.open_time >= {{ rebuild_floor() }} - interval '5 minutes'
+        and {{ is_rebuilt_symbol('klines.symbol') }}
 
 ),
 

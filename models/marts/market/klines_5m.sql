@@ -31,6 +31,7 @@ klines as (
         and klines.kline_type = 'last'
         and klines.interval in ('1m', '5m')
         and klines.open_time >= {{ rebuild_floor() }}
+        and {{ is_rebuilt_symbol('klines.symbol') }}
 
 ),
 
