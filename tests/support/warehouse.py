@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -178,6 +179,20 @@ class Warehouse:
         with duckdb.connect(str(self.path)) as connection:
             for statement in statements:
                 connection.execute(statement)
+
+    @contextmanager
+    def held_by_another_process(self) -> Iterator[None]:
+        """Another process has the file open for writing, and writes nothing."""
+        hold = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
+        with subprocess.Popen(
+            [sys.executable, "-c", hold, str(self.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as other:
+            assert other.stdout is not None
+            other.stdout.readline()
+            try:
+                yield
+            finally:
+                other.communicate()
 
     def marts(self) -> dict[str, list[tuple[Any, ...]]]:
         """All rows of all marts, sorted."""

@@ -374,16 +374,8 @@ def test_a_writer_that_comes_between_two_tables_is_noticed(
             passed.change("update marts.klines_5m set open = open + 1")
             attach(source)
         else:
-            hold = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
-            with subprocess.Popen(
-                [sys.executable, "-c", hold, str(passed.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-            ) as other:
-                assert other.stdout is not None
-                other.stdout.readline()
-                try:
-                    attach(source)
-                finally:
-                    other.communicate()
+            with passed.held_by_another_process():
+                attach(source)
 
     with monkeypatch.context() as patch:
         patch.setattr(publish._Source, "attach", attach_late)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -492,12 +490,5 @@ def test_a_missing_or_busy_warehouse_is_named(passed: Warehouse, tmp_path: Path)
     settings = passed.settings
     with pytest.raises(WarehouseMissing):
         runner.validate(settings, tmp_path / "nothing.duckdb")
-    hold = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
-    with subprocess.Popen(
-        [sys.executable, "-c", hold, str(passed.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as other:
-        assert other.stdout is not None
-        other.stdout.readline()
-        with pytest.raises(WarehouseBusy):
-            runner.validate(settings, passed.path)
-        other.communicate()
+    with passed.held_by_another_process(), pytest.raises(WarehouseBusy):
+        runner.validate(settings, passed.path)
