@@ -37,6 +37,7 @@ from loaders.errors import (
     PlaceUnwritable,
     PublishedBusy,
     WarehouseBusy,
+    WarehouseMissing,
 )
 from loaders.paths import is_text, printable
 from loaders.rendering import size
@@ -151,8 +152,10 @@ class Begun:
         try:
             with self.target.open("rb", buffering=0) as source, self._part.open("wb", buffering=0) as copy:
                 size = os.fstat(source.fileno()).st_size
-                while not self._stopped.is_set() and _copy_piece(source, copy):
-                    _leave_memory((source, copy))
+                while not self._stopped.is_set() and (copied := _copy_piece(source, copy)):
+                    # What is not on the disk yet would stay in memory. An error that this tells of is told only once.
+                    os.fsync(copy.fileno())
+                    _leave_memory((source, copy), copied)
                 return copy.tell() == size
         except OSError:
             with contextlib.suppress(OSError):
@@ -193,13 +196,14 @@ def _copy_piece(source: FileIO, copy: FileIO) -> int:
     return len(read)
 
 
-def _leave_memory(files: Iterable[FileIO]) -> None:
-    """Gives back the system's memory for what was copied: whoever reads the warehouse meanwhile has it, then."""
+def _leave_memory(files: Iterable[FileIO], copied: int) -> None:
+    """Gives back the system's memory for the last piece, to whoever reads the warehouse meanwhile.
+
+    Readers of the published file find it on the disk again.
+    """
     for file in files:
         with contextlib.suppress(AttributeError, OSError):
-            # What is not on the disk yet stays in memory.
-            os.fdatasync(file.fileno())
-            os.posix_fadvise(file.fileno(), 0, file.tell(), os.POSIX_FADV_DONTNEED)
+            os.posix_fadvise(file.fileno(), file.tell() - copied, copied, os.POSIX_FADV_DONTNEED)
 
 
 def _remove(part: Path) -> None:
@@ -377,7 +381,7 @@ def _publish(
             if target.name.lstrip(".").partition(".")[0].lower() != "marts":
                 _add_schema(connection, marts)
             connection.execute(f"checkpoint {quote(_PART)}")
-            connection.execute("use memory")
+            connection.execute("use memory.main")
             connection.execute(f"detach {quote(_PART)}")
         part.chmod(0o444)
         size = part.stat().st_size
@@ -397,27 +401,36 @@ def _publish(
 
 
 class _Source:
-    """The warehouse, attached for reading: no writer can come in meanwhile, and one that came in between is noticed."""
+    """The warehouse, attached for reading: no writer can come in meanwhile, and one that came in between is noticed.
+
+    Both methods raise `WarehouseMissing`, `WarehouseUnreadable`, and `WarehouseBusy` if somebody has it or wrote to it.
+    """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path, name: str) -> None:
         self.connection, self.path, self.name = connection, path, name
         self._files: list[tuple[int, ...] | None] | None = None
 
     def attach(self) -> None:
-        """Views name their database, so it has its own name. Raises `WarehouseBusy` if it is not what it was before."""
+        """Views name their database, so it has its own name."""
+        if not self.path.exists():
+            raise WarehouseMissing(self.path)
         try:
             self.connection.execute(f"attach {literal(self.path)} as {quote(self.name)} (read_only)")
-        except duckdb.IOException as error:
-            raise WarehouseBusy(self.path, warehouse.holder_of(self.path) or "another process") from error
+        except duckdb.Error as error:
+            raise warehouse.opening_trouble(self.path, error) from error
         self.connection.execute(f"use {quote(self.name)}")
-        files = [_file_of(file) if file.exists() else None for file in (self.path, _beside(self.path, ".wal"))]
+        # A writer that was killed has left its rows in the log alone, which lies where the file itself does.
+        real = self.path.resolve()
+        files = [_file_of(file) if file.exists() else None for file in (real, _beside(real, ".wal"))]
         if self._files not in (None, files):
             raise WarehouseBusy(self.path, "another writer, which has just changed it")
         self._files = files
 
     def renew(self) -> None:
-        """Frees what the engine holds of it."""
-        self.connection.execute("use memory")
+        """Frees what the engine holds of it, unless a loader waits for it: that one would come in."""
+        if warehouse.locked(self.path):
+            return
+        self.connection.execute("use memory.main")
         self.connection.execute(f"detach {quote(self.name)}")
         self.attach()
 
@@ -550,7 +563,6 @@ class _Copier:
         part: Path,
     ) -> None:
         self.connection = connection
-        self.project = project
         self.withheld = withheld
         self.source = source
         self.part = part
@@ -558,6 +570,11 @@ class _Copier:
         # Of all tables at once: the engine goes through its whole catalog for each question.
         self.comments = _comments(connection)
         self.followed: dict[str, _Followed] = {}
+        companions = (keyed_model(project, schema, name) for schema, name in COMPANIONS if schema == "intermediate")
+        #: Those that grow with the history.
+        self.in_time = [
+            one for one in (*keyed_tables(project), *companions) if one is not None and one.time is not None
+        ]
 
     def follow(self, since: Moment) -> bool:
         """Looks up what changed since the file that is there was published.
@@ -565,13 +582,8 @@ class _Copier:
         Says whether at least as many rows stayed as changed. Else the new file must not begin as a copy: what is
         replaced in it would stay as empty space, copied again every night.
         """
-        keyed = [one for one in keyed_tables(self.project) if one.time is not None]
-        companions = (
-            keyed_model(self.project, schema, name) for schema, name in COMPANIONS if schema == "intermediate"
-        )
-        keyed += [one for one in companions if one is not None]
-        present = {schema: _relations(self.connection, schema) for schema in {one.schema for one in keyed}}
-        for one in (one for one in keyed if one.name in present[one.schema]):
+        present = {schema: _relations(self.connection, schema) for schema in {one.schema for one in self.in_time}}
+        for one in (one for one in self.in_time if one.name in present[one.schema]):
             # A view stands on what was landed itself; an incremental model's runs are in the log.
             series = changes.landed_series(since) if one.is_view else changes.rebuilt_series(one.name, since)
             table = f"temp.{quote(f'changed {one.full_name}')}"
@@ -584,7 +596,7 @@ class _Copier:
                 self._one(f"select count(*) from {one.changed_rows(table, source)}"),
                 self._one(f"select count(*) from {source}"),
             )
-        self.source.renew()
+            self.source.renew()
         tables = self.followed.values()
         return sum(one.changed_rows for one in tables) * 2 <= sum(one.rows for one in tables)
 
@@ -609,7 +621,7 @@ class _Copier:
         # Each table in a transaction of its own, with its comments: what is not committed stays in memory.
         with warehouse.transaction(self.connection):
             rows = self._copy_table(schema, name, to_schema)
-        if f"{schema}.{name}" in self.followed:
+        if any(one.full_name == f"{schema}.{name}" for one in self.in_time):
             self._let_go()
         return rows
 

@@ -228,14 +228,18 @@ def _open(path: Path, deadline: float, *, read_only: bool, config: dict[str, str
     while True:
         try:
             return duckdb.connect(path, read_only=read_only, config=dict(config))
-        except duckdb.IOException as error:
-            if "lock" not in str(error):
-                raise WarehouseUnreadable(path, _first_line(error)) from error
-            if time.monotonic() >= deadline:
-                raise WarehouseBusy(path, _holder_in(str(error))) from error
-            time.sleep(0.1)
         except duckdb.Error as error:
-            raise WarehouseUnreadable(path, _first_line(error)) from error
+            trouble = opening_trouble(path, error)
+            if not isinstance(trouble, WarehouseBusy) or time.monotonic() >= deadline:
+                raise trouble from error
+            time.sleep(0.1)
+
+
+def opening_trouble(path: Path, error: duckdb.Error) -> WarehouseBusy | WarehouseUnreadable:
+    """What it means that the engine could not open the file."""
+    if isinstance(error, duckdb.IOException) and "lock" in str(error):
+        return WarehouseBusy(path, _holder_in(str(error)))
+    return WarehouseUnreadable(path, _first_line(error))
 
 
 def _restrict_file_access(connection: duckdb.DuckDBPyConnection, scratch: Path, readable: Sequence[Path]) -> None:

@@ -27,7 +27,7 @@ states as (
 
 ),
 
--- NULL on most nights: nothing comes after a last candle, however long ago a symbol had its own.
+-- NULL on most nights: nothing comes after the last candle of a symbol, delisted or not.
 first_outlasted as (
 
     select min(states.as_of) as as_of

@@ -280,7 +280,7 @@ def test_a_publication_that_was_begun_leaves_nothing_where_it_does_not_come(
         return within_the_system(source, copy, count)
 
     monkeypatch.setattr(os, "copy_file_range", copy_file_range)
-    monkeypatch.setattr(publish, "_COPIED_AT_ONCE", 4096)
+    monkeypatch.setattr(publish, "_COPIED_AT_ONCE", 1 << 18)
     assert publish.begin(passed.path, target) is None
     before = published(passed).path.read_bytes()
     # What lies there is replaced, not written into: it may be a link.
@@ -357,11 +357,15 @@ def test_a_copy_that_does_not_stand_is_made_again(passed: Warehouse, monkeypatch
     rebuilt(begun)
 
 
-@pytest.mark.parametrize("comes", ["and writes", "and stays"])
+@pytest.mark.parametrize("comes", ["and writes", "and is killed", "and stays", "and waits"])
 def test_a_writer_that_comes_between_two_tables_is_noticed(
     passed: Warehouse, monkeypatch: pytest.MonkeyPatch, comes: str
 ) -> None:
-    """The warehouse is opened anew for each large table; what is published is of one state, or nothing is."""
+    """The warehouse, here behind a link, is opened anew for each large table; what is published is of one state, or
+    nothing is. Where a loader waits for the warehouse, it stays open."""
+    disk = passed.folder / "disk"
+    disk.mkdir()
+    passed.path.symlink_to(passed.path.rename(disk / passed.path.name))
     target = published(passed).path
     before = target.read_bytes()
     another_build(passed, models=[("klines_5m", "AAAUSDT", "2024-03-02 23:55:00")])
@@ -373,14 +377,23 @@ def test_a_writer_that_comes_between_two_tables_is_noticed(
         elif comes == "and writes":
             passed.change("update marts.klines_5m set open = open + 1")
             attach(source)
+        elif comes == "and is killed":
+            write = "import duckdb, os, sys; duckdb.connect(sys.argv[1]).execute(sys.argv[2]); os._exit(1)"
+            change = "update marts.klines_5m set open = open + 1"
+            subprocess.run([sys.executable, "-c", write, str(passed.path), change], check=False)
+            attach(source)
         else:
             with passed.held_by_another_process():
                 attach(source)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(publish._Source, "attach", attach_late)
-        with pytest.raises(WarehouseBusy):
-            published(passed)
+    monkeypatch.setattr(publish._Source, "attach", attach_late)
+    if comes == "and waits":
+        with FileLock(f"{passed.path}.lock"):
+            assert published(passed).changed
+        assert next(times) == 1
+        return
+    with pytest.raises(WarehouseBusy):
+        published(passed)
     assert next(times) == 3
     assert target.read_bytes() == before
     assert beside(target) == {"marts.duckdb", "marts.duckdb.lock"}
