@@ -150,7 +150,7 @@ def test_any_order_and_split_gives_the_same_marts(warehouse: Warehouse) -> None:
 @pytest.mark.parametrize("rows_at_once", [1, 12_900])
 def test_symbols_built_some_at_a_time_make_the_same_marts(warehouse: Warehouse, rows_at_once: int) -> None:
     """Each symbol is a part of its own: on a first build, on one over part of the history, and on a full one; or two of
-    three are, on a full one."""
+    three share a part, on the full one alone."""
     in_parts = (*EVERYTHING, "--vars", f"{{rebuild_rows_at_once: {rows_at_once}}}")
     batches: list[list[Step]] = [
         [first_days, second_symbol_years_later, trades_of_a_day],

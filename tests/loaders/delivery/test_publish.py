@@ -357,12 +357,12 @@ def test_a_copy_that_does_not_stand_is_made_again(passed: Warehouse, monkeypatch
     rebuilt(begun)
 
 
-@pytest.mark.parametrize("comes", ["and writes", "and is killed", "and stays", "and waits"])
+@pytest.mark.parametrize("comes", ["and writes", "and is killed", "and stays"])
 def test_a_writer_that_comes_between_two_tables_is_noticed(
     passed: Warehouse, monkeypatch: pytest.MonkeyPatch, comes: str
 ) -> None:
     """The warehouse, here behind a link, is opened anew for each large table; what is published is of one state, or
-    nothing is. Where a loader waits for the warehouse, it stays open."""
+    nothing is."""
     disk = passed.folder / "disk"
     disk.mkdir()
     passed.path.symlink_to(passed.path.rename(disk / passed.path.name))
@@ -387,16 +387,28 @@ def test_a_writer_that_comes_between_two_tables_is_noticed(
                 attach(source)
 
     monkeypatch.setattr(publish._Source, "attach", attach_late)
-    if comes == "and waits":
-        with FileLock(f"{passed.path}.lock"):
-            assert published(passed).changed
-        assert next(times) == 1
-        return
     with pytest.raises(WarehouseBusy):
         published(passed)
     assert next(times) == 3
     assert target.read_bytes() == before
     assert beside(target) == {"marts.duckdb", "marts.duckdb.lock"}
+
+
+def test_the_warehouse_stays_open_where_a_loader_waits_for_it(
+    passed: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published(passed)
+    another_build(passed, models=[("klines_5m", "AAAUSDT", "2024-03-02 23:55:00")])
+    attach, times = publish._Source.attach, itertools.count()
+
+    def attach_counted(source: publish._Source) -> None:
+        next(times)
+        attach(source)
+
+    monkeypatch.setattr(publish._Source, "attach", attach_counted)
+    with FileLock(f"{passed.path}.lock"):
+        assert published(passed).changed
+    assert next(times) == 1
 
 
 def test_the_command_says_what_it_did_or_why_not(passed: Warehouse) -> None:
